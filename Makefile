@@ -1,0 +1,43 @@
+# Every target makes .venv by itself: with uv where it is installed, with python3 -m venv otherwise.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
+
+.PHONY: venv demo test lab lint bench docs clean packages
+
+venv: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml
+	@if command -v uv >/dev/null 2>&1; then \
+	    uv venv --quiet --allow-existing --python '>=3.11' $(VENV) && uv pip install --quiet --python $(BIN)/python -e . --group dev; \
+	else \
+	    $(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another with PYTHON=") if sys.version_info < (3, 11) else None' && \
+	    $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' && \
+	    $(BIN)/python -m pip install --quiet -e . --group dev; \
+	fi
+	@touch $@
+
+packages: ## the Debian packages that the tests and the demo use, those that are missing
+	@sh tests/packages.sh $(SUDO)
+
+demo: venv ## two DNS nodes, a client, faults: about a minute
+	@sh tests/packages.sh $(SUDO) -- iproute2 unbound || true
+	@$(BIN)/pyvrrp demo dns-active-backup
+
+test: venv packages ## unit, property, simulation, fuzz and lab tests
+	@$(BIN)/python -m pytest
+
+lint: venv
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: venv packages
+	@for each in benchmarks/[a-z]*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
+
+docs: venv ## the pages that are made from the code
+	@$(BIN)/python -m pyvrrp.config.tables > docs/keywords.md
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -1,0 +1,1 @@
+"""A DRBD pair, its file system and its services follow the address."""
