@@ -1,0 +1,1 @@
+"""The Linux edge: sockets, netlink, addresses, scripts."""
