@@ -1,0 +1,1 @@
+"""Whether a DNS server answers, and answers right."""
