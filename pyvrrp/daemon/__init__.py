@@ -1,0 +1,1 @@
+"""The daemon: the pure core wired to the Linux edge."""

@@ -1,0 +1,157 @@
+"""The VIPs of one instance on this machine: leases that are taken, renewed, put back and given up."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Iterable, Sequence
+
+from pyvrrp.config.model import VirtualAddress
+from pyvrrp.core.discard import Statistics
+from pyvrrp.core.parameters import Parameters
+from pyvrrp.daemon.node import Node
+from pyvrrp.host.leases import Lease
+
+_LOG = logging.getLogger("pyvrrp")
+
+
+def lease_seconds(parameters: Parameters, vip_lease: float | None) -> int | None:
+    """How long a VIP outlives its last advertisement, in the kernel's whole seconds; None: for ever.
+
+    `vip_lease` None is `auto`: no longer than the peers' shortest wait (`down_timer_adverts` intervals), at least 1 s,
+    and always longer than the interval in which it is renewed; 0 is `off`.
+    """
+    if vip_lease == 0:
+        return None
+    if vip_lease is not None:
+        return max(1, round(vip_lease))
+    shortest_wait = int(parameters.down_timer_adverts * parameters.advert_int)
+    if shortest_wait > 1.5 * parameters.advert_int:
+        return max(1, shortest_wait)
+    return int(1.5 * parameters.advert_int) + 1
+
+
+class Addresses:
+    """What an instance puts on its interfaces while it is MASTER."""
+
+    def __init__(
+        self, instance: str, node: Node, vips: Sequence[VirtualAddress], seconds: int | None, statistics: Statistics
+    ) -> None:
+        self.held = False
+        "the VIPs are on this machine, by our doing"
+        self.faults: dict[VirtualAddress, str] = {}
+        "a VIP that the kernel refused: why"
+        self.seconds = seconds
+        self._instance = instance
+        self._node = node
+        self._statistics = statistics
+        self._leases = self._lease(vips)
+        self._renewed = 0.0
+        self._run_out: list[VirtualAddress] = []
+
+    @property
+    def vips(self) -> list[VirtualAddress]:
+        """In configured order, excluded ones last."""
+        return list(self._leases)
+
+    def present(self, vip: VirtualAddress) -> bool:
+        """Whether it is on its interface now, by our doing or not."""
+        return any(found.address == vip.address for found in self._node.netlink.addresses(vip.device))
+
+    def has(self, lease: Lease) -> bool:
+        """Whether the lease is one of ours, as it is now."""
+        return self._leases.get(lease.vip) is lease
+
+    async def remove_residue(self) -> None:
+        """Take off what an earlier run, or another program, left behind: we start without addresses."""
+        await self._take_off(self._leases.values())
+
+    async def acquire(self) -> None:
+        """Put all of them on."""
+        self.held = True
+        self._renewed = self._node.clock()
+        await self._put_on(self._leases.values())
+
+    async def release(self) -> None:
+        """Take all of them off; what is gone already is fine."""
+        self.held = False
+        self._run_out.clear()
+        self._node.withdraw(self._instance)
+        await self._take_off(self._leases.values())
+
+    def renew(self) -> None:
+        """Renew the leases; called only when an advertisement has really been sent.
+
+        What had run out meanwhile (no advertisement could be sent for so long) comes back with it.
+        """
+        if not self.held:
+            return
+        self._renewed = self._node.clock()
+        self._node.netlink.renew(self._leases.values())
+        if self._run_out:
+            vips, self._run_out = self._run_out, []
+            self._node.spawn(self._bring_back(vips))
+
+    def announce(self, repeat: int) -> None:
+        """Tell the neighbours, `repeat` rounds over all of them."""
+        if self.held:
+            self._node.announce(self._instance, self.vips, repeat)
+            self._statistics.announcements_sent += repeat * len(self._leases)
+
+    def lost(self, vip: VirtualAddress) -> None:
+        """A VIP is gone that we had not released: MASTER stays MASTER (keepalived gives up and comes back).
+
+        Somebody removed it, then it is put back at once; or its lease ran out because we could not advertise, then it
+        waits for the next advertisement.
+        """
+        if not self.held or self._node.netlink.links.get(vip.device) is None:
+            return
+        if self.seconds is not None and self._node.clock() - self._renewed >= self.seconds:
+            _LOG.warning("%s: the lease of %s ran out: nothing was advertised", self._instance, vip.address)
+            self._run_out.append(vip)
+            return
+        self._statistics.addresses_restored += 1
+        _LOG.warning("%s: somebody removed %s from %s; putting it back", self._instance, vip.address, vip.device)
+        self._node.spawn(self._bring_back([vip]))
+
+    def refused(self, vip: VirtualAddress, error: OSError) -> None:
+        """The kernel does not keep it up: IPv6 duplicate address detection found it elsewhere, for instance."""
+        self.faults[vip] = f"can't hold {vip.address} on {vip.device}: {error.strerror or error}"
+        _LOG.error("%s: %s", self._instance, self.faults[vip])
+
+    async def _bring_back(self, vips: Sequence[VirtualAddress]) -> None:
+        await self._put_on([self._leases[vip] for vip in vips if vip in self._leases])
+        if self.held:
+            self._node.announce(self._instance, vips, 1)
+        else:
+            await self.release()
+
+    async def change(self, vips: Sequence[VirtualAddress], seconds: int | None) -> None:
+        """Take a changed list over (reload): only what differs is touched."""
+        before, self._leases, self.seconds = self._leases, self._lease(vips), seconds
+        self.faults = {vip: why for vip, why in self.faults.items() if vip in self._leases}
+        if not self.held:
+            return
+        new = [vip for vip in self._leases if vip not in before]
+        await self._take_off(lease for vip, lease in before.items() if vip not in self._leases)
+        await self._put_on(self._leases.values())
+        if self.held:
+            self._node.announce(self._instance, new, 1)
+
+    def _lease(self, vips: Iterable[VirtualAddress]) -> dict[VirtualAddress, Lease]:
+        return {vip: self._node.netlink.lease(vip, self.seconds) for vip in vips}
+
+    async def _put_on(self, leases: Iterable[Lease]) -> None:
+        wanted = list(leases)
+        failures = await self._node.netlink.acquire(wanted)
+        for lease in wanted:
+            self.faults.pop(lease.vip, None)
+        for lease, error in failures:
+            why = error.strerror or str(error)
+            _LOG.error("%s: can't add %s: %s", self._instance, lease, why)
+            if error.errno != errno.ENODEV:  # a missing interface is a fault by itself, until it is there
+                self.faults[lease.vip] = f"can't add {lease}: {why}"
+
+    async def _take_off(self, leases: Iterable[Lease]) -> None:
+        for lease, error in await self._node.netlink.release(list(leases)):
+            _LOG.error("%s: can't remove %s: %s", self._instance, lease, error.strerror or error)

@@ -1,0 +1,153 @@
+"""Runs the gates of one virtual router: acquires them before its addresses come up, releases them after."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pyvrrp.core.events import Event, GatesClosed, GatesFailed, GatesOpened
+from pyvrrp.daemon.plugins import Gate, GateFailed
+
+_LOG = logging.getLogger("pyvrrp")
+_RETRY = 1.0
+"seconds between two attempts to release a gate that refuses"
+
+
+class GateRunner:
+    """Level-triggered: it holds one wish, open or closed; the latest counts and stale work is cancelled.
+
+    Answers with GatesOpened, GatesFailed (after undoing what it had acquired) or GatesClosed, each once per wish.
+    """
+
+    def __init__(self, instance: str, gates: Sequence[Gate], deliver: Callable[[Event], None]) -> None:
+        self._instance = instance
+        self._gates = self._next_gates = tuple(gates)
+        self._deliver = deliver
+        self._held: list[Gate] = []
+        self._wish = False
+        self._task: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        self.problem = ""
+        "why a gate can't be released, in the gate's words"
+
+    @property
+    def held(self) -> list[str]:
+        """The names of the gates that are acquired, perhaps partly."""
+        return [gate.name for gate in self._held]
+
+    def open(self) -> None:
+        """Wish for all gates to be acquired, in order."""
+        self._want(True)
+
+    def close(self) -> None:
+        """Wish for all gates to be released, in reverse order."""
+        self._want(False)
+
+    def replace(self, gates: Sequence[Gate]) -> None:
+        """Take other gates over (reload): at once, or when those that are held have been released."""
+        self._next_gates = tuple(gates)
+        self._take_next()
+
+    def _take_next(self) -> None:
+        if not self._held and self._task is None:
+            self._gates = self._next_gates
+
+    async def wait_closed(self) -> None:
+        """Wait until nothing is held and nothing is being done."""
+        while self._task is not None:
+            await asyncio.wait([self._task])
+
+    def _want(self, wish: bool) -> None:
+        if self._task is not None and wish is self._wish:
+            return
+        self._wish = wish
+        self._changed.set()
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name=f"gates of {self._instance}")
+
+    async def _run(self) -> None:
+        try:
+            while self._changed.is_set():
+                self._changed.clear()
+                if self._wish:
+                    await self._open()
+                else:
+                    await self._close()
+        finally:
+            self._task = None
+            self._take_next()
+
+    async def _open(self) -> None:
+        for gate in self._gates:
+            if gate in self._held:
+                continue
+            self._held.append(gate)  # also while it is being acquired: release is idempotent
+            why = await self._attempt(gate, "acquire")
+            if self._changed.is_set() and not self._wish:
+                return
+            if why is not None:
+                _LOG.error("%s: gate %s can't be acquired: %s", self._instance, gate.name, why)
+                await self._close_held()
+                if not self._changed.is_set():
+                    self._deliver(GatesFailed(f"gate {gate.name}: {why}"))
+                return
+        self._deliver(GatesOpened())
+
+    async def _close(self) -> None:
+        if await self._close_held():
+            self._deliver(GatesClosed())
+
+    async def _close_held(self) -> bool:
+        """Release what is held; False when the wish changed to open meanwhile."""
+        while self._held:
+            gate = self._held[-1]
+            why = await self._attempt(gate, "release")
+            if why is None:
+                self._held.pop()
+                self.problem = ""
+                continue
+            if self._changed.is_set() and self._wish:
+                return False
+            if why != self.problem:
+                _LOG.error("%s: gate %s can't be released: %s; trying again", self._instance, gate.name, why)
+            self.problem = why
+            await self._pause(_RETRY)
+        return True
+
+    async def _attempt(self, gate: Gate, what: str) -> str | None:
+        """Acquire or release; an acquisition is cancelled when the wish changes. Returns why it failed, or None."""
+        task = asyncio.ensure_future(gate.acquire() if what == "acquire" else gate.release())
+        if what == "acquire":
+            await self._until_done_or_unwanted(task)
+        else:
+            await asyncio.wait({task})
+        if task.cancelled():
+            return "cancelled"
+        match task.exception():
+            case None:
+                return None
+            case GateFailed() as refused:
+                return str(refused)
+            case unexpected:
+                return f"{type(unexpected).__name__}: {unexpected}"
+
+    async def _until_done_or_unwanted(self, task: asyncio.Future[None]) -> None:
+        while not task.done():
+            change = asyncio.ensure_future(self._changed.wait())
+            both: set[asyncio.Future[Any]] = {task, change}
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            change.cancel()
+            if self._wish:
+                self._changed.clear()  # closed and opened again meanwhile: this attempt still counts
+            else:
+                task.cancel()
+                await asyncio.wait({task})
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            pass

@@ -1,0 +1,368 @@
+"""One virtual router of the daemon: carries out what the pure machine asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Protocol, assert_never
+
+from pyvrrp.config.model import VrrpInstance
+from pyvrrp.core.auth import AuthenticationHeader, NoAuthentication, Security, SimpleText
+from pyvrrp.core.datagram import Datagram
+from pyvrrp.core.discard import Discard, DiscardReason, Statistics
+from pyvrrp.core.events import (
+    AcquireAddresses,
+    Action,
+    AdvertisementReceived,
+    AnnounceAddresses,
+    CloseGates,
+    Event,
+    IPAddress,
+    LowerPriorityHeard,
+    OpenGates,
+    Reason,
+    ReleaseAddresses,
+    SendAdvertisement,
+    State,
+    Transition,
+    WantMaster,
+)
+from pyvrrp.core.parameters import Parameters
+from pyvrrp.core.reception import GROUP4, GROUP6, Reception
+from pyvrrp.core.transmission import Transmission
+from pyvrrp.core.virtual_router import VirtualRouter
+from pyvrrp.daemon.addresses import Addresses, lease_seconds
+from pyvrrp.daemon.gates import GateRunner
+from pyvrrp.daemon.node import Node
+from pyvrrp.daemon.notify import NotifyQueue
+from pyvrrp.daemon.plugins import Gate
+from pyvrrp.daemon.timers import Deadline
+from pyvrrp.host.capabilities import MissingCapability
+from pyvrrp.host.crypto import hmac_md5
+
+_LOG = logging.getLogger("pyvrrp")
+
+
+class Owner(Protocol):
+    """Who brings the instances' events together: the speaker."""
+
+    def deliver(self, instance: Instance, event: Event) -> None:
+        """Hand an event to the instance's router and have the actions performed."""
+
+    def faults_changed(self, instance: Instance) -> None:
+        """`edge_faults` are others now."""
+
+
+class Instance:
+    """A vrrp_instance at work: the pure router, its packets, its addresses, its scripts."""
+
+    def __init__(
+        self,
+        config: VrrpInstance,
+        parameters: Parameters,
+        node: Node,
+        notify: NotifyQueue,
+        gates: Sequence[Gate],
+        owner: Owner,
+    ) -> None:
+        self.config = config
+        self.node = node
+        self.notify = notify
+        self.statistics = Statistics()
+        self.router = VirtualRouter(parameters)
+        self.deadline = Deadline(lambda _: None)
+        self.gates = GateRunner(config.name, gates, lambda event: owner.deliver(self, event))
+        seconds = lease_seconds(parameters, node.settings.vip_lease)
+        self.addresses = Addresses(config.name, node, config.virtual_addresses, seconds, self.statistics)
+        self.last_change: Transition | None = None
+        self.last_discard: tuple[Discard, IPAddress, float] | None = None
+        "what was refused last, from whom, when"
+        self.deleted = False
+        "left the configuration at a reload: notify_deleted instead of notify_stop"
+        self._owner = owner
+        self._security = _security(config)
+        self._reception = self._make_reception(parameters)
+        self._transmission: Transmission | None = None
+        self._listening_on: int | None = None
+        self._deaf = ""
+        self._left = asyncio.Event()
+        self._waiting: deque[Action] = deque()
+        self._worker: asyncio.Task[None] | None = None
+        self._told_discards: set[tuple[DiscardReason, IPAddress]] = set()
+        self._told_remarks: dict[str, str] = {}
+        self._told_send_error: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The instance's name in the configuration."""
+        return self.config.name
+
+    @property
+    def remarks(self) -> dict[str, str]:
+        """What the last accepted advertisement had different from our configuration: field -> sentence."""
+        return dict(self._told_remarks)
+
+    @property
+    def edge_faults(self) -> tuple[str, ...]:
+        """What the machine refuses us: sockets, addresses; a sentence each."""
+        return (*([self._deaf] if self._deaf else []), *self.addresses.faults.values())
+
+    # --- configuration -----------------------------------------------------------------------------------------------
+
+    @property
+    def group(self) -> IPAddress | None:
+        """The multicast group, None for unicast."""
+        if self.config.unicast:
+            return None
+        settings = self.node.settings
+        if self.config.parameters.family == 4:
+            return self.config.multicast_group or settings.multicast_group4 or GROUP4
+        return self.config.multicast_group or settings.multicast_group6 or GROUP6
+
+    def _make_reception(self, parameters: Parameters) -> Reception:
+        peers = None
+        if self.config.check_unicast_src or any(
+            peer.min_ttl is not None or peer.max_ttl is not None for peer in self.config.unicast_peers
+        ):
+            peers = {
+                peer.address: (
+                    0 if peer.min_ttl is None else peer.min_ttl,
+                    255 if peer.max_ttl is None else peer.max_ttl,
+                )
+                for peer in self.config.unicast_peers
+            }
+        return Reception(
+            parameters=parameters,
+            security=self._security,
+            unicast=self.config.unicast,
+            group=self.group,
+            peers=peers,
+            statistics=self.statistics,
+        )
+
+    async def reconfigure(self, config: VrrpInstance, parameters: Parameters) -> Sequence[Action]:
+        """Take a changed configuration over without leaving the state; the caller performs the router's actions."""
+        await self.idle()
+        self.stop_listening()
+        self.config = config
+        self._security = _security(config, self._security)
+        self._reception = self._make_reception(parameters)
+        self._transmission = None
+        self.listen()
+        await self.addresses.change(config.virtual_addresses, lease_seconds(parameters, self.node.settings.vip_lease))
+        return self.router.reconfigure(parameters, self.node.clock())
+
+    # --- listening ---------------------------------------------------------------------------------------------------
+
+    def listen(self) -> None:
+        """Open what is needed to hear advertisements; what prevents it is a fault of this instance."""
+        wire = self.node.wire(self.config.interface)
+        if wire is None or wire.index == self._listening_on:
+            return
+        parameters = self.config.parameters
+        try:
+            wire.listen(self, parameters.family, parameters.vrid, self.group, self.config.kernel_rx_buf_size)
+        except (OSError, MissingCapability) as error:
+            why = error.strerror if isinstance(error, OSError) else None
+            self._deaf = f"can't listen on {self.config.interface}: {why or error}"
+        else:
+            self._deaf = ""
+            self._listening_on = wire.index
+
+    def stop_listening(self) -> None:
+        """Hear nothing any more."""
+        wire = self.node.wires.get(self.config.interface)
+        if wire is not None and wire.index == self._listening_on:
+            wire.leave(self, self.config.parameters.family, self.config.parameters.vrid, self.group)
+        self._listening_on = None
+
+    def heard(self, datagram: Datagram) -> None:
+        """Take a packet with our VRID; what is no valid advertisement is counted, and logged once per sender."""
+        try:
+            if datagram.source == self.router.source:
+                raise Discard(DiscardReason.OWN_SOURCE, "it has our own address as its source")
+            advertisement = self._reception.check(datagram)
+        except Discard as refused:
+            self.statistics.discarded[refused.reason] += 1
+            self.last_discard = (refused, datagram.source, self.node.clock())
+            place = (refused.reason, datagram.source)
+            if place not in self._told_discards and len(self._told_discards) < 100:
+                self._told_discards.add(place)
+                _LOG.warning("%s: discarded a packet of %s: %s", self.name, datagram.source, refused.detail)
+            return
+        self._tell_remarks(datagram.source)
+        self._owner.deliver(self, AdvertisementReceived(advertisement, datagram.source))
+
+    def _tell_remarks(self, source: IPAddress) -> None:
+        remarks = self._reception.remarks
+        if remarks == self._told_remarks:
+            return
+        for field, sentence in remarks.items():
+            if self._told_remarks.get(field) != sentence:
+                _LOG.warning("%s: advertisement of %s: %s differs: %s", self.name, source, field, sentence)
+        self._told_remarks = dict(remarks)
+
+    # --- acting ------------------------------------------------------------------------------------------------------
+
+    def perform(self, actions: Iterable[Action]) -> None:
+        """Carry the actions out in order; nothing makes an advertisement wait."""
+        for action in actions:
+            match action:
+                case SendAdvertisement():
+                    self._advertise(action.priority)
+                case WantMaster():
+                    pass
+                case Transition():
+                    self._changed(action)
+                    self._waiting.append(action)
+                case _:
+                    self._waiting.append(action)
+        if self._waiting and self._worker is None:
+            self._worker = asyncio.create_task(self._work(), name=f"actions of {self.name}")
+
+    async def idle(self) -> None:
+        """Wait until every action is carried out."""
+        while self._worker is not None:
+            await asyncio.wait([self._worker])
+
+    async def finished(self) -> None:
+        """After Shutdown: wait until the router has left and nothing is held."""
+        if self.router.state is not State.INIT:
+            await self._left.wait()
+        await self.idle()
+        await self.gates.wait_closed()
+
+    async def _work(self) -> None:
+        try:
+            while self._waiting:
+                await self._carry_out(self._waiting.popleft())
+        finally:
+            self._worker = None
+
+    async def _carry_out(self, action: Action) -> None:
+        match action:
+            case AcquireAddresses():
+                await self.addresses.acquire()
+                if self.addresses.faults:
+                    self._owner.faults_changed(self)
+            case ReleaseAddresses():
+                await self.addresses.release()
+            case AnnounceAddresses():
+                self.addresses.announce(action.repeat)
+            case OpenGates():
+                self.gates.open()
+            case CloseGates():
+                self.gates.close()
+            case LowerPriorityHeard():
+                self.notify.lower_priority()
+            case Transition():
+                self._notify(action)
+            case SendAdvertisement() | WantMaster():
+                pass
+            case _:
+                assert_never(action)
+
+    def _advertise(self, priority: int) -> None:
+        transmission = self._current_transmission()
+        wire = self.node.wire(self.config.interface)
+        if transmission is None or wire is None:
+            self.statistics.send_errors += 1
+            return
+        sent, error = 0, None
+        family = self.config.parameters.family
+        for destination in transmission.destinations:
+            packet = transmission.packet(priority, destination)
+            try:
+                wire.send(family, packet, transmission.source, destination, transmission.ttl)
+            except (OSError, KeyError) as problem:
+                error = problem
+            else:
+                sent += 1
+        self._tell_send_error(error)
+        if not sent:
+            return
+        self.statistics.advertisements_sent += 1
+        if priority == 0:
+            self.statistics.priority_zero_sent += 1
+        else:
+            # No advertisement, no lease: peers that can't hear us will take the addresses.
+            self.addresses.renew()
+
+    def _current_transmission(self) -> Transmission | None:
+        source = self.router.source
+        if self._transmission is None or self._transmission.source != source:
+            if source is None:
+                return self._transmission  # the last word (priority 0) goes out from the address we had
+            config, group = self.config, self.group
+            self._transmission = Transmission(
+                self.router.parameters,
+                source,
+                [peer.address for peer in config.unicast_peers] if group is None else [group],
+                security=self._security,
+                unicast=config.unicast,
+                ttl=config.unicast_ttl if config.unicast else 255,
+                v3_checksum_as_v2=config.v3_checksum_as_v2,
+            )
+        return self._transmission
+
+    def _tell_send_error(self, error: Exception | None) -> None:
+        if error is None:
+            if self._told_send_error is not None:
+                _LOG.info("%s: advertisements are sent again", self.name)
+            self._told_send_error = None
+            return
+        self.statistics.send_errors += 1
+        text = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        if text != self._told_send_error:
+            self._told_send_error = text
+            _LOG.error("%s: can't send advertisements on %s: %s", self.name, self.config.interface, text)
+
+    # --- telling -----------------------------------------------------------------------------------------------------
+
+    def _changed(self, transition: Transition) -> None:
+        self.last_change = transition
+        self._told_discards.clear()
+        if transition.reason is Reason.SHUTDOWN:
+            self._left.set()
+        if transition.new is State.MASTER:
+            self.statistics.became_master += 1
+        if transition.old is State.MASTER:
+            self.statistics.released_master += 1
+        detail = f": {transition.detail}" if transition.detail else ""
+        _LOG.log(
+            logging.ERROR if transition.new is State.FAULT else logging.INFO,
+            "%s: %s -> %s (%s%s)",
+            self.name,
+            transition.old.value,
+            transition.new.value,
+            transition.reason.value,
+            detail,
+            extra={
+                "VRRP_INSTANCE": self.name,
+                "VRRP_STATE": transition.new.value,
+                "VRRP_REASON": transition.reason.name,
+            },
+        )
+
+    def _notify(self, transition: Transition) -> None:
+        if transition.reason is Reason.SHUTDOWN:
+            state = "DELETED" if self.deleted else "STOP"
+        elif transition.new is State.INIT:
+            return
+        else:
+            state = transition.new.value
+        self.notify.transition(state, self.router.effective_priority)
+
+
+def _security(config: VrrpInstance, before: Security | None = None) -> Security:
+    """The authentication of an instance; an AH's sequence goes on where the one before was."""
+    match config.authentication:
+        case None:
+            return NoAuthentication()
+        case authentication if authentication.auth_type == "AH":
+            sequence = before.sequence if isinstance(before, AuthenticationHeader) else 0
+            return AuthenticationHeader(authentication.key, hmac_md5, sequence)
+        case authentication:
+            return SimpleText(authentication.key)

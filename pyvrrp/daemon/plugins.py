@@ -1,0 +1,93 @@
+"""How something outside the VRRP speaker takes part: configuration blocks, trackers, gates, status.
+
+A plugin is found through the entry-point group `pyvrrp.plugins`; the speaker never imports one by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Protocol
+
+from pyvrrp.config.diagnostics import Diagnostics
+from pyvrrp.config.keywords import Keyword
+from pyvrrp.config.model import Config
+
+ENTRY_POINT_GROUP = "pyvrrp.plugins"
+
+Report = Callable[[bool, str], None]
+"a tracker's result: healthy or not, and one sentence that says what was found"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackerSpec:
+    """A check that `track_KIND { NAME }` may name; the daemon keeps its hysteresis, its weight and its history."""
+
+    kind: str
+    name: str
+    run: Callable[[Report], Awaitable[None]]
+    "runs until cancelled and reports each result; an exception out of it counts as a failed check and restarts it"
+    weight: int = 0
+    reverse: bool = False
+    rise: int = 1
+    fall: int = 1
+
+
+class GateFailed(Exception):
+    """A gate can't be acquired; the text says why and what to do, in one line."""
+
+
+class Gate(Protocol):
+    """Something that must be held before the VIPs come up and given back after they are gone.
+
+    Both methods are idempotent and may be cancelled at any await; after a cancelled acquire the runner calls release.
+    """
+
+    name: str
+
+    async def acquire(self) -> None:
+        """Hold it, or raise GateFailed."""
+
+    async def release(self) -> None:
+        """Give it back, or raise GateFailed."""
+
+
+class Service(Protocol):
+    """What a plugin runs for one configuration."""
+
+    trackers: Sequence[TrackerSpec]
+
+    def gates(self, instance: str) -> Sequence[Gate]:
+        """The gates of a vrrp_instance in the order of acquisition."""
+
+    async def start(self) -> None:
+        """Begin work; the loop is running."""
+
+    async def stop(self) -> None:
+        """End all work; called once, also at a reload that changed the plugin's blocks."""
+
+    def status(self) -> Mapping[str, object]:
+        """JSON-ready: the plugin's part of `pyvrrp status --json`."""
+
+
+class Plugin(Protocol):
+    """One entry point: an object (or a class without arguments) with these members."""
+
+    name: str
+    keywords: Sequence[Keyword]
+    "the top-level blocks it owns"
+    instance_keywords: Sequence[Keyword]
+    "`track_*` blocks it adds to vrrp_instance and vrrp_sync_group"
+
+    def configure(self, config: Config, diagnostics: Diagnostics) -> Service:
+        """Read its blocks out of `config.plugin_blocks`; findings go to `diagnostics`; nothing is started."""
+
+
+def load() -> list[Plugin]:
+    """Every installed plugin, by name; a plugin that can't be imported raises its own error."""
+    found = []
+    for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: entry.name):
+        plugin = entry.load()
+        found.append(plugin() if isinstance(plugin, type) else plugin)
+    return found
