@@ -2,6 +2,8 @@
 
 v2   0x21 VRID Prio Count | AuthType AdverInt Checksum | addresses (4 bytes each) | 8 bytes of authentication data
 v3   0x31 VRID Prio Count | Rsvd+MaxAdverInt  Checksum | addresses (4 or 16 bytes each)
+
+VRRPv2 over IPv6 is in no RFC; keepalived sends it with 16-byte addresses, no authentication data and IPv6's checksum.
 """
 
 from __future__ import annotations
@@ -54,10 +56,10 @@ class Advertisement:
     auth_type: int = 0
     "v2 only: 0 none, 1 simple text password, 2 IP Authentication Header"
     auth_data: bytes = bytes(AUTH_DATA_LENGTH)
-    "v2 only: 8 bytes"
+    "v2 over IPv4 only: 8 bytes"
 
     def encode(self, pseudo_header: bytes = b"") -> bytes:
-        """The message with its checksum, which covers `pseudo_header` too (v3; v2 has none: RFC 3768 section 5.3.8)."""
+        """The message with its checksum, which covers `pseudo_header` too (v2 over IPv4 has none: RFC 3768, 5.3.8)."""
         addresses = b"".join(address.packed for address in self.addresses)
         count = len(self.addresses)
         first = self.version << 4 | TYPE_ADVERTISEMENT
@@ -88,7 +90,7 @@ def decode(message: bytes, family: int) -> Advertisement:
         raise Discard(DiscardReason.TYPE, f"type {first & 0x0F}")
     size = 4 if family == 4 else 16
     end = _V2.size + count * size
-    expected = end + (AUTH_DATA_LENGTH if version == 2 else 0)
+    expected = end + (AUTH_DATA_LENGTH if version == 2 and family == 4 else 0)
     if len(message) != expected:
         raise Discard(DiscardReason.LENGTH, f"{len(message)} bytes, {count} addresses make {expected}")
     make = _ipv4_address if family == 4 else _ipv6_address
@@ -99,19 +101,15 @@ def decode(message: bytes, family: int) -> Advertisement:
     return Advertisement(3, vrid, priority, interval / 100, addresses)
 
 
-def checksum_form(message: bytes, version: int, pseudo_headers: Iterable[bytes]) -> ChecksumForm:
-    """Say which form of checksum the message carries; for v3 any of `pseudo_headers` may be the one it covers.
+def checksum_form(message: bytes, pseudo_headers: Iterable[bytes], *, alone: bool) -> ChecksumForm:
+    """Say which form of checksum the message carries: with any of `pseudo_headers`, or `alone` if that is legal.
 
-    Over IPv6 the message alone does not count (RFC 9568 section 5.2.8): the caller passes one pseudo-header only, whose
-    length tells. Raises Discard(CHECKSUM).
+    Over IPv6 it never counts alone (RFC 9568 section 5.2.8). Raises Discard(CHECKSUM).
     """
-    ipv6 = False
-    if version == 3:
-        for pseudo_header in pseudo_headers:
-            ipv6 = len(pseudo_header) == 40
-            if internet_checksum(pseudo_header + message) == 0:
-                return ChecksumForm.PSEUDO_HEADER
-    if not ipv6 and internet_checksum(message) == 0:
+    for pseudo_header in pseudo_headers:
+        if internet_checksum(pseudo_header + message) == 0:
+            return ChecksumForm.PSEUDO_HEADER
+    if alone and internet_checksum(message) == 0:
         return ChecksumForm.MESSAGE
     found = int.from_bytes(message[_CHECKSUM_OFFSET : _CHECKSUM_OFFSET + 2])
     raise Discard(DiscardReason.CHECKSUM, f"checksum 0x{found:04x} is wrong")

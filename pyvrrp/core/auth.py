@@ -100,13 +100,14 @@ class AuthenticationHeader(NoAuthentication):
     def verify(self, datagram: Datagram, advertisement: Advertisement) -> None:
         """Check SPI, digest and sequence; the counter moves only for a packet that proved its key."""
         super().verify(datagram, advertisement)
-        _, _, _, spi, sequence = self._HEADER.unpack_from(datagram.payload)
+        head = datagram.payload[: self._HEADER.size]
+        _, _, _, spi, sequence = self._HEADER.unpack(head)
         if spi != int(datagram.source):
             raise Discard(DiscardReason.AUTH_FAILURE, f"AH: SPI {spi:#x} is not the source address")
         digest = datagram.payload[self._HEADER.size : self.LENGTH]
         message = datagram.payload[self.LENGTH :]
         unicast = not datagram.destination.is_multicast
-        if not compare_digest(digest, self._digest(datagram.header, spi, sequence, message, unicast=unicast)):
+        if not compare_digest(digest, self._digest(datagram.header, head, message, unicast=unicast)):
             raise Discard(DiscardReason.AUTH_FAILURE, "AH: the digest differs: another key, or changed on the way")
         if sequence <= self.sequence:
             raise Discard(DiscardReason.AUTH_REPLAY, f"AH: sequence {sequence} is not above {self.sequence}")
@@ -118,14 +119,11 @@ class AuthenticationHeader(NoAuthentication):
         identification = self.sequence & 0xFFFF or 1  # the kernel would replace 0
         room = bytes(self.LENGTH) + message
         packet = build_ipv4(source, destination, room, protocol=PROTOCOL_AH, ttl=ttl, identification=identification)
-        header, spi = packet[:20], int(source)
-        digest = self._digest(header, spi, self.sequence, message, unicast=unicast)
-        return header + self._head(spi, self.sequence) + digest + message
+        header = packet[:20]
+        head = self._HEADER.pack(PROTOCOL_VRRP, self.LENGTH // 4 - 2, 0, int(source), self.sequence)
+        return header + head + self._digest(header, head, message, unicast=unicast) + message
 
-    def _head(self, spi: int, sequence: int) -> bytes:
-        return self._HEADER.pack(PROTOCOL_VRRP, self.LENGTH // 4 - 2, 0, spi, sequence)
-
-    def _digest(self, header: bytes, spi: int, sequence: int, message: bytes, *, unicast: bool) -> bytes:
+    def _digest(self, header: bytes, head: bytes, message: bytes, *, unicast: bool) -> bytes:
         """HMAC-MD5-96 over the IPv4 header with its mutable fields zero, the AH without digest, and the message."""
         fixed = bytearray(header)
         fixed[1] = 0  # TOS
@@ -133,7 +131,7 @@ class AuthenticationHeader(NoAuthentication):
         fixed[10:12] = b"\0\0"  # header checksum
         if unicast:
             fixed[8] = 0  # TTL
-        covered = bytes(fixed) + self._head(spi, sequence) + bytes(self._DIGEST_LENGTH) + message
+        covered = bytes(fixed) + head + bytes(self._DIGEST_LENGTH) + message
         return self._hmac_md5(self._key, covered)[: self._DIGEST_LENGTH]
 
 

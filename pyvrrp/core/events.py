@@ -208,6 +208,7 @@ class Transition:
     """The state changed; notify scripts and plugins follow, they can't delay what came before."""
 
     old: State
+    "the `new` of the one before; the same again when a MASTER gives up before it serves"
     new: State
     reason: Reason
     detail: str = ""

@@ -17,7 +17,7 @@ class Parameters:
     vrid: int
     "1-255"
     version: int = 2
-    "2 or 3; IPv6 addresses need 3"
+    "2 or 3; 2 over IPv6 is keepalived's own, it comes by `version 2` only"
     family: int = 4
     "4 or 6: the IP version that carries the advertisements"
     addresses: tuple[IPAddress, ...] = ()

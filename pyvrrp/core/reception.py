@@ -72,11 +72,14 @@ class Reception:
             raise Discard(DiscardReason.CAST, f"sent to {destination}, we expect {expected}")
 
     def _checksum(self, datagram: Datagram, message: bytes) -> ChecksumForm:
+        ipv4 = self.parameters.family == 4
+        if ipv4 and self.parameters.version == 2:
+            return checksum_form(message, (), alone=True)
         destinations = [datagram.destination]
-        if self.unicast and self.parameters.family == 4:
+        if self.unicast and ipv4:
             destinations.append(GROUP4)  # keepalived before 2.0 took the group's address for unicast too
         headers = (pseudo_header(datagram.source, to, len(message), PROTOCOL_VRRP) for to in destinations)
-        return checksum_form(message, self.parameters.version, headers)
+        return checksum_form(message, headers, alone=ipv4)
 
     def _interval(self, advertisement: Advertisement) -> None:
         ours, theirs = self.parameters.advert_int, advertisement.interval
@@ -116,10 +119,11 @@ class Reception:
         if advertisement.version == 3 and advertisement.interval != mine.advert_int:
             statistics.interval_mismatches += 1
             self.remarks["advert_int"] = f"{advertisement.interval:g} s, ours is {mine.advert_int:g} s (learnt)"
-        if not mine.skip_check_adv_addr and set(advertisement.addresses) != set(mine.addresses):
+        theirs, ours = advertisement.addresses, mine.addresses
+        if not mine.skip_check_adv_addr and theirs != ours and set(theirs) != set(ours):
             # keepalived since 2.3.3 accepts and counts; dropping it made two MASTERs
             statistics.address_list_mismatches += 1
-            self.remarks["virtual_ipaddress"] = _difference(advertisement.addresses, mine.addresses)
+            self.remarks["virtual_ipaddress"] = _difference(theirs, ours)
         if advertisement.version == 3 and mine.family == 4 and form is ChecksumForm.MESSAGE:
             self.remarks["checksum"] = "without pseudo-header (RFC 9568); keepalived's default has one"
 

@@ -18,6 +18,7 @@ from pyvrrp.core.events import (
     GroupPromoted,
     GroupReasserted,
     LowerPriorityHeard,
+    Phase,
     Reason,
     State,
     Transition,
@@ -69,10 +70,11 @@ class SyncGroup:
         events: list[tuple[str, Event]] = []
         if before is State.MASTER and router.state is State.BACKUP:
             events += [(other, GroupDemoted(name)) for other in others if self.members[other].state is State.MASTER]
-        for other in self.members:
-            faulty = tuple(each for each in self.members if each != other and self.members[each].own_faults)
-            if faulty != self.members[other].group_faults:
-                events.append((other, GroupFault(faulty)))
+        faulty = [member for member in self.members if self.members[member].own_faults]
+        for member in self.members:
+            others_faulty = tuple(each for each in faulty if each != member)
+            if others_faulty != self.members[member].group_faults:
+                events.append((member, GroupFault(others_faulty)))
         for action in actions:
             match action:
                 case LowerPriorityHeard():
@@ -85,10 +87,12 @@ class SyncGroup:
 
     @staticmethod
     def _agrees(router: VirtualRouter) -> bool:
-        return router.state is State.MASTER or (router.state is State.BACKUP and router.wants_master)
+        if router.state is State.MASTER:
+            return router.phase is not Phase.RELEASING
+        return router.state is State.BACKUP and router.wants_master
 
     def _state(self) -> State:
-        states = {router.state for router in self.members.values()}
+        states = {router.told for router in self.members.values()}
         for state in (State.FAULT, State.INIT, State.BACKUP):
             if state in states:
                 return state

@@ -36,7 +36,7 @@ class Transmission:
         self._parameters = parameters
         self._security = security or NoAuthentication()
         self._unicast = unicast
-        self._pseudo_header = parameters.version == 3 and not (parameters.family == 4 and v3_checksum_as_v2)
+        self._pseudo_header = parameters.family == 6 or (parameters.version == 3 and not v3_checksum_as_v2)
         self._kept: dict[tuple[int, IPAddress], bytes] = {}
 
     def packet(self, priority: int, destination: IPAddress) -> bytes:
@@ -57,7 +57,7 @@ class Transmission:
             mine.advert_int,
             mine.addresses,
             security.auth_type,
-            security.auth_data,
+            security.auth_data if mine.family == 4 else b"",
         )
         covered = b""
         if self._pseudo_header:

@@ -73,6 +73,8 @@ class VirtualRouter:
         self.parameters = parameters
         self.source = source
         self.state = State.INIT
+        self.told = State.INIT
+        "where the last Transition led: MASTER only from serving on"
         self.phase = Phase.SERVING
         self.since = 0.0
         "when the state was entered"
@@ -90,8 +92,10 @@ class VirtualRouter:
         self._started = False
         self._group_faults: tuple[str, ...] = ()
         self._gate_fault = ""
-        self._preempt_from: float | None = None
-        "preempt_delay: lower-priority advertisements are accepted until then"
+        self._gates_wanted = False
+        "OpenGates was the last word to the gates"
+        self._lower_since: float | None = None
+        "preempt_delay counts from this first lower-priority advertisement"
         self._zero_heard = False
         self._leaving: tuple[State, Reason, str] | None = None
         self._preempting = ""
@@ -256,9 +260,10 @@ class VirtualRouter:
     # --- INIT and FAULT ----------------------------------------------------------------------------------------------
 
     def _startup(self, now: float) -> Actions:
-        if self._started:
+        if self._started or self.state is not State.INIT:
             return []
         self._started = True
+        self._gate_fault = ""
         if self.parameters.startup_delay > 0:
             self.timers[Timer.STARTUP_DELAY] = now + self.parameters.startup_delay
             return []
@@ -269,6 +274,7 @@ class VirtualRouter:
         if self.faults:
             return self._enter_fault(now)
         if self.tracking.pending:
+            self.detail = "; ".join(self.tracking.pending)
             return []
         parameters = self.parameters
         self.master_adver_int = parameters.advert_int
@@ -284,8 +290,11 @@ class VirtualRouter:
         if self.state is State.FAULT:
             self.detail = "; ".join(self.faults)
             return []
-        reason = Reason.GATE_FAILED if self._gate_fault else Reason.FAULT
-        return self._move(now, State.FAULT, reason, "; ".join(self.faults))
+        return self._move(now, State.FAULT, self._fault_reason, "; ".join(self.faults))
+
+    @property
+    def _fault_reason(self) -> Reason:
+        return Reason.GATE_FAILED if self._gate_fault else Reason.FAULT
 
     def _tracking_changed(self, event: TrackingChanged, now: float) -> Actions:
         before = self.skew_time
@@ -308,7 +317,7 @@ class VirtualRouter:
             case State.BACKUP:
                 return self._enter_fault(now) if self.faults else []
             case State.MASTER:
-                return self._leave(now, State.FAULT, Reason.FAULT, "; ".join(self.faults)) if self.faults else []
+                return self._leave(now, State.FAULT, self._fault_reason, "; ".join(self.faults)) if self.faults else []
             case _:
                 assert_never(self.state)
 
@@ -335,7 +344,7 @@ class VirtualRouter:
             self._zero_heard = True
             return []
         if advertisement.priority >= self.effective_priority:
-            self._preempt_from = None
+            self._lower_since = None
         elif not self.parameters.nopreempt and not self._preempt_delayed(now):
             self._preempting = f"{source} advertises priority {advertisement.priority}"
             return []  # keepalived and both RFCs: discard, the timer goes on
@@ -346,9 +355,9 @@ class VirtualRouter:
         """Whether preempt_delay still runs; it starts at the first lower-priority advertisement heard."""
         if self.parameters.preempt_delay <= 0:
             return False
-        if self._preempt_from is None:
-            self._preempt_from = now + self.parameters.preempt_delay
-        return now < self._preempt_from
+        if self._lower_since is None:
+            self._lower_since = now
+        return now < self._lower_since + self.parameters.preempt_delay
 
     def _accept(self, advertisement: Advertisement, source: IPAddress, now: float) -> None:
         self.wants_master = False
@@ -373,18 +382,18 @@ class VirtualRouter:
         else:
             reason, detail = Reason.MASTER_DOWN, f"{self.master_down_interval:.3f} s"
         self._owner_conflict = OwnerConflict()  # the other owner is gone: 255 again
-        old = self.state
         self._enter_state(now, State.MASTER, reason, detail)
         self.master_adver_int = self.parameters.advert_int
         self.master, self.master_priority = None, 0
         actions = self._advertise(now)
         if self.parameters.gated:
             self.phase = Phase.ACQUIRING
+            self._gates_wanted = True
             self.timers[Timer.GATE] = now + self.parameters.gate_timeout
             return [*actions, OpenGates()]
-        return [*actions, *self._serve(now, old)]
+        return [*actions, *self._serve(now)]
 
-    def _serve(self, now: float, old: State = State.BACKUP) -> Actions:
+    def _serve(self, now: float) -> Actions:
         """Put the addresses on; scripts hear of MASTER only now, when there is something behind it."""
         self.phase = Phase.SERVING
         self.timers.pop(Timer.GATE, None)
@@ -393,7 +402,7 @@ class VirtualRouter:
         return [
             AcquireAddresses(),
             *([AnnounceAddresses(repeat)] if repeat else []),
-            Transition(old, State.MASTER, self.reason, self.detail),
+            self._tell(),
         ]
 
     def _master_hears(self, advertisement: Advertisement, source: IPAddress, now: float) -> Actions:
@@ -464,10 +473,11 @@ class VirtualRouter:
         self._leaving = (target, reason, detail)
         if self.phase is Phase.RELEASING:
             return []
-        if not self.parameters.gated:
+        if not self._gates_wanted:
             return self._left(now)
         held: Actions = [ReleaseAddresses()] if self.phase is Phase.SERVING else []
         self.phase = Phase.RELEASING
+        self._gates_wanted = False
         self._garp.stop()
         self._arm_garp()
         self.timers[Timer.GATE] = now + self.parameters.gate_timeout
@@ -487,21 +497,22 @@ class VirtualRouter:
 
     def _move(self, now: float, new: State, reason: Reason, detail: str) -> Actions:
         """Enter any state but MASTER, giving back what a MASTER holds."""
-        old, phase = self.state, self.phase
-        actions: Actions = []
-        if old is State.MASTER:
-            if phase is Phase.SERVING:
-                actions.append(ReleaseAddresses())
-            if self.parameters.gated and phase is not Phase.RELEASING:
-                actions.append(CloseGates())
+        actions: Actions = [ReleaseAddresses()] if self.serving else []
+        if self._gates_wanted:
+            self._gates_wanted = False
+            actions.append(CloseGates())
         self._enter_state(now, new, reason, detail)
-        return [*actions, Transition(old, new, reason, detail)]
+        return [*actions, self._tell()]
+
+    def _tell(self) -> Transition:
+        old, self.told = self.told, self.state
+        return Transition(old, self.state, self.reason, self.detail)
 
     def _enter_state(self, now: float, new: State, reason: Reason, detail: str) -> None:
         self.state, self.phase, self.since, self.reason, self.detail = new, Phase.SERVING, now, reason, detail
         self.timers.clear()
         self.wants_master = False
-        self._preempt_from = None
+        self._lower_since = None
         self._zero_heard = False
         self._preempting = ""
         self._leaving = None

@@ -209,7 +209,7 @@ def _notify(notify: Notify) -> Iterator[str]:
 def _group(now: GroupStatus, made: SyncGroup, config: Config, instances: Iterable[InstanceStatus]) -> Iterator[str]:
     members = [each for each in instances if each.name in now.members]
     faults = sum(each.state is State.FAULT for each in members)
-    waiting = sum(each.state is State.INIT for each in members)
+    waiting = sum(bool(each.pending) for each in members)
     yield f" VRRP Sync Group = {now.name}, {now.state.value}"
     yield f"   Num member fault {faults}, num member init {waiting}"
     yield "   VRRP member instances :"
@@ -234,10 +234,12 @@ def _script(now: TrackerStatus, made: Script, config: Config) -> Iterator[str]:
     yield f"   Init state = {'INIT' if now.healthy is None else 'unknown'}"
     yield f"   Status = {'GOOD' if now.healthy else 'BAD'}"
     yield "   Tracking instances :"
-    for instance in config.instances:
-        for track in instance.tracks:
+    tracking = [(instance.name, instance.tracks) for instance in config.instances]
+    tracking += [(member, group.tracks) for group in config.sync_groups for member in group.members]
+    for instance, tracks in tracking:
+        for track in tracks:
             if track.kind == "script" and track.name == now.name:
-                yield f"     {instance.name}, {_weight(track, {made.name: made})}"
+                yield f"     {instance}, {_weight(track, {made.name: made})}"
     yield f"   State = {'running' if now.running else 'idle'}"
 
 

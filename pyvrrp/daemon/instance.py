@@ -6,9 +6,10 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Iterable, Sequence
+from ipaddress import ip_interface
 from typing import Protocol, assert_never
 
-from pyvrrp.config.model import VrrpInstance
+from pyvrrp.config.model import VirtualAddress, VrrpInstance
 from pyvrrp.core.auth import AuthenticationHeader, NoAuthentication, Security, SimpleText
 from pyvrrp.core.datagram import Datagram
 from pyvrrp.core.discard import Discard, DiscardReason, Statistics
@@ -107,7 +108,10 @@ class Instance:
     @property
     def edge_faults(self) -> tuple[str, ...]:
         """What the machine refuses us: sockets, addresses; a sentence each."""
-        return (*([self._deaf] if self._deaf else []), *self.addresses.faults.values())
+        faults = [self._deaf] if self._deaf else []
+        if self.config.unicast_fault_no_peer and self.config.unicast and not self.config.unicast_peers:
+            faults.append("unicast_peer names nobody (unicast_fault_no_peer)")
+        return (*faults, *self.addresses.faults.values())
 
     # --- configuration -----------------------------------------------------------------------------------------------
 
@@ -258,6 +262,8 @@ class Instance:
             case LowerPriorityHeard():
                 self.notify.lower_priority()
             case Transition():
+                if self.config.unicast and (action.old, action.new) == (State.FAULT, State.BACKUP):
+                    self._tell_peers_of_source()
                 self._notify(action)
             case SendAdvertisement() | WantMaster():
                 pass
@@ -345,6 +351,12 @@ class Instance:
                 "VRRP_REASON": transition.reason.name,
             },
         )
+
+    def _tell_peers_of_source(self) -> None:
+        """Unicast, after a fault: the peers' neighbour tables may have forgotten us (keepalived)."""
+        if self.router.source is not None:
+            own = VirtualAddress(interface=ip_interface(self.router.source), device=self.config.interface)
+            self.node.announce(self.name, [own], 1)
 
     def _notify(self, transition: Transition) -> None:
         if transition.reason is Reason.SHUTDOWN:

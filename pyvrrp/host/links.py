@@ -10,7 +10,7 @@ from typing import assert_never
 
 from pyvrrp.core.events import IPAddress
 
-IFF_UP, IFF_LOOPBACK, IFF_RUNNING, IFF_NOARP, IFF_LOWER_UP = 0x1, 0x8, 0x40, 0x80, 0x10000
+IFF_UP, IFF_RUNNING, IFF_LOWER_UP = 0x1, 0x40, 0x10000
 
 IFA_F_SECONDARY, IFA_F_NODAD, IFA_F_DADFAILED, IFA_F_HOMEADDRESS = 0x01, 0x02, 0x08, 0x10
 IFA_F_TENTATIVE, IFA_F_PERMANENT, IFA_F_MANAGETEMPADDR = 0x40, 0x80, 0x100
@@ -205,9 +205,10 @@ class Links:
     def _gone(self, subject: Link | Address) -> list[LinkChange]:
         if isinstance(subject, Link):
             return self._link_gone(subject.index)
-        known = self._addresses.get(subject.index, {}).pop(subject.key, None)
-        # Told as in the last message: its flags say IFA_F_DADFAILED.
-        return [] if known is None else [AddressGone(subject)]
+        # Told also when it was unknown: IPv6 announces an address some time after it was added, and not at all when it
+        # was removed before that. Told as in the last message: its flags say IFA_F_DADFAILED.
+        self._addresses.get(subject.index, {}).pop(subject.key, None)
+        return [AddressGone(subject)]
 
     def _link_gone(self, index: int) -> list[LinkChange]:
         changes: list[LinkChange] = [AddressGone(address) for address in self._addresses.pop(index, {}).values()]

@@ -185,7 +185,7 @@ class Netlink:
     def _flush(self) -> None:
         pending, self._pending = self._pending, {}
         messages = [self._held[lease].renewal for lease in pending if lease in self._held]
-        if messages:
+        if messages and not self._end.done():
             # A process that stood still for half a lease must not renew when it wakes up: others may have taken over.
             patience = min(pending.values()) / 2
             refused = partial(self._on_refused, pending)

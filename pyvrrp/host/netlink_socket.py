@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 from collections.abc import Iterator, Sequence
+from itertools import count
 
 from pyroute2.netlink import NLMSG_ERROR
 from pyroute2.netlink.rtnl import RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR, RTMGRP_LINK
@@ -80,6 +81,7 @@ class RequestSocket(_Socket):
 
     def __init__(self) -> None:
         super().__init__()
+        self._dumps = count(1 << 16)
         for option in (_NETLINK_CAP_ACK, _NETLINK_EXT_ACK):
             try:
                 self._socket.setsockopt(_SOL_NETLINK, option, 1)
@@ -107,12 +109,16 @@ class RequestSocket(_Socket):
         return refused
 
     def dump(self) -> list[Link | Address] | None:
-        """All links and addresses; None when they changed meanwhile or the answer was lost: ask again."""
+        """All links and addresses; None when they changed meanwhile or the answer was lost: ask again.
+
+        Raises NetlinkError when the kernel refuses.
+        """
         facts: list[Link | Address] = []
         consistent = True
-        for request in codec.DUMPS:
+        for what in codec.DUMPS:
+            number = next(self._dumps)
             try:
-                self._socket.send(request)
+                self._socket.send(codec.dump_request(what, number))
             except OSError as error:
                 if error.errno in (errno.ENOBUFS, errno.ENOMEM):
                     return None
@@ -127,7 +133,9 @@ class RequestSocket(_Socket):
                 if messages is None:
                     return None
                 for message in messages:
-                    ended = ended or codec.is_end(message)
+                    if message[2] != number:
+                        continue  # the rest of one that was given up
+                    ended = codec.is_end(message)
                     consistent = consistent and not codec.is_interrupted(message)
                     fact = _understood(message)
                     if isinstance(fact, Link | Address):

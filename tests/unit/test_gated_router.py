@@ -80,9 +80,23 @@ def test_a_gate_that_fails_is_undone_then_priority_zero_then_fault(acquiring):
     assert acquiring.phase is Phase.RELEASING
     assert acquiring.handle(GatesClosed(), now=6.0) == [
         SendAdvertisement(0),
-        Transition(State.MASTER, State.FAULT, Reason.GATE_FAILED, "drbd0: Outdated"),
+        Transition(State.BACKUP, State.FAULT, Reason.GATE_FAILED, "drbd0: Outdated"),  # nobody was told of MASTER
     ]
     assert acquiring.deadline == 36.0
+
+
+def test_the_gate_that_failed_stays_the_reason_whatever_the_trackers_say_meanwhile(acquiring):
+    acquiring.handle(GatesFailed("drbd0: Outdated"), now=5.0)
+    acquiring.handle(TrackingChanged(weight=-10), now=5.5)
+    told = acquiring.handle(GatesClosed(), now=6.0)[-1]
+    assert told == Transition(State.BACKUP, State.FAULT, Reason.GATE_FAILED, "drbd0: Outdated")
+
+
+def test_a_higher_priority_while_it_acquires_is_told_as_backup_again(acquiring):
+    assert acquiring.handle(heard(150), now=5.0) == [
+        CloseGates(),
+        Transition(State.BACKUP, State.BACKUP, Reason.HIGHER_PRIORITY, "192.0.2.12 advertises priority 150"),
+    ]
 
 
 def test_after_the_cool_down_it_listens_before_it_tries_again(acquiring):
@@ -160,3 +174,32 @@ def test_a_release_that_never_answers_does_not_hold_the_address_hostage(serving)
         actions = serving.handle(TimerExpired(), now)
     assert now == 70.0
     assert SendAdvertisement(0) in actions
+
+
+def test_a_start_while_releasing_does_not_cut_the_release_short(serving):
+    serving.handle(Shutdown(), now=10.0)
+    assert serving.handle(Startup(), now=10.5) == []
+    assert serving.handle(GatesClosed(), now=12.0)[0] == SendAdvertisement(0)
+    assert serving.state is State.INIT
+
+
+def test_a_new_start_forgets_the_gate_that_failed(acquiring):
+    acquiring.handle(GatesFailed("drbd0: Outdated"), now=5.0)
+    acquiring.handle(GatesClosed(), now=6.0)
+    acquiring.handle(Shutdown(), now=7.0)
+    acquiring.handle(Startup(), now=8.0)
+    assert acquiring.state is State.BACKUP
+
+
+def test_gates_that_a_reload_takes_away_are_still_closed(serving):
+    serving.reconfigure(Parameters(vrid=51, garp_master_delay=0), now=10.0)
+    assert serving.handle(Shutdown(), now=11.0) == [ReleaseAddresses(), CloseGates()]
+
+
+def test_gates_that_a_reload_brings_are_opened_at_the_next_takeover():
+    router = VirtualRouter(Parameters(vrid=51), source=A("192.0.2.11"))
+    router.handle(Startup(), now=0.0)
+    router.handle(TimerExpired(), now=TAKEOVER)
+    router.reconfigure(Parameters(vrid=51, gated=True), now=10.0)
+    assert router.handle(heard(150), now=11.0)[0] == ReleaseAddresses()
+    assert router.handle(TimerExpired(), now=11.0 + TAKEOVER) == [SendAdvertisement(100), OpenGates()]

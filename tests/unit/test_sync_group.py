@@ -8,6 +8,9 @@ from pyvrrp.core.advertisement import Advertisement
 from pyvrrp.core.events import (
     AdvertisementReceived,
     AnnounceAddresses,
+    GatesClosed,
+    GatesOpened,
+    Phase,
     Reason,
     ReleaseAddresses,
     SendAdvertisement,
@@ -116,3 +119,36 @@ def test_a_pending_member_holds_the_group_back():
         group.handle(name, Startup(), now=0.0)
     group.handle("OUT", TimerExpired(), now=3.7)
     assert states(group) == [State.BACKUP, State.INIT]
+
+
+@pytest.fixture
+def half_gated() -> SyncGroup:
+    """OUT has gates, IN has none; both want MASTER and have just got it."""
+    members = {
+        name: VirtualRouter(Parameters(vrid=vrid, in_sync_group=True, gated=vrid == 1), source=A("192.0.2.11"))
+        for name, vrid in (("OUT", 1), ("IN", 2))
+    }
+    group = SyncGroup("G", members)
+    for event, now in ((Startup(), 0.0), (TimerExpired(), 3.7)):
+        for name in members:
+            group.handle(name, event, now)
+    return group
+
+
+def test_the_group_is_told_master_when_the_last_member_serves(half_gated):
+    assert states(half_gated) == [State.MASTER, State.MASTER]
+    assert half_gated.state is State.BACKUP
+    steps = half_gated.handle("OUT", GatesOpened(), now=9.0)
+    assert steps[-1] == Step(None, Transition(State.BACKUP, State.MASTER, Reason.SYNC_GROUP))
+
+
+def test_nobody_takes_over_beside_a_member_that_is_still_releasing(half_gated):
+    half_gated.handle("OUT", GatesOpened(), now=5.0)
+    half_gated.handle("OUT", TrackingChanged(faults=("eth0 is down",)), now=6.0)
+    half_gated.handle("OUT", TrackingChanged(), now=6.5)
+    assert half_gated.members["OUT"].phase is Phase.RELEASING
+    assert half_gated.members["IN"].state is State.BACKUP
+    half_gated.handle("IN", TimerExpired(), now=10.2)
+    assert half_gated.members["IN"].state is State.BACKUP
+    half_gated.handle("OUT", GatesClosed(), now=11.0)
+    assert states(half_gated) == [State.BACKUP, State.BACKUP]

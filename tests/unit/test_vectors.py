@@ -35,7 +35,6 @@ PLAIN = {
 }
 
 
-
 def without_identification(packet: bytes) -> bytes:
     """Ours is 0 here: the kernel counts."""
     blank = bytearray(packet)
@@ -71,6 +70,16 @@ def test_ipv6_accepted_and_made_again():
         advertisement = reception.check(datagram)
         ours = Transmission(parameters, source, [GROUP6]).packet(advertisement.priority, GROUP6)
         assert ours == packet[40:]
+
+
+def test_v2_over_ipv6_as_keepalived_sends_it():
+    # `version 2` and IPv6 VIPs (keepalived 2.2.7): no authentication data, a checksum with pseudo-header
+    source = IPv6Address("fe80::ac38:d5ff:fe95:58e0")
+    message = bytes.fromhex("214d9602000143aafe80000000000000000000000000007720010db8000000000000000000000077")
+    parameters = Parameters(vrid=77, family=6, addresses=a("fe80::77", "2001:db8::77"), priority=150)
+    datagram = Datagram(source, GROUP6, 255, PROTOCOL_VRRP, b"", message)
+    assert Reception(parameters=parameters).check(datagram).addresses == parameters.addresses
+    assert Transmission(parameters, source, [GROUP6]).packet(150, GROUP6) == message
 
 
 AH = Parameters(vrid=62, addresses=a("192.0.2.106"), priority=120)
@@ -113,6 +122,14 @@ def test_ah_changed_on_the_way_is_refused():
     with pytest.raises(Discard) as refused:
         Reception(parameters=AH, security=AuthenticationHeader(b"secret12", hmac_md5)).check(parse_ipv4(bytes(packet)))
     assert refused.value.reason in (DiscardReason.AUTH_FAILURE, DiscardReason.CHECKSUM)
+
+
+def test_the_reserved_field_of_the_ah_is_digested_too():
+    packet = bytearray(packets("ah-v2")[0])
+    packet[20 + 3] ^= 1
+    with pytest.raises(Discard) as refused:
+        Reception(parameters=AH, security=AuthenticationHeader(b"secret12", hmac_md5)).check(parse_ipv4(bytes(packet)))
+    assert refused.value.reason is DiscardReason.AUTH_FAILURE
 
 
 def test_a_router_that_takes_over_continues_the_sequence_it_heard():

@@ -371,6 +371,15 @@ def test_unknown_is_not_healthy_a_pending_tracker_keeps_it_in_init():
     assert router.deadline == 5.609375
 
 
+def test_a_fault_that_ends_in_not_knowing_says_what_it_waits_for():
+    router = started()
+    router.handle(TrackingChanged(faults=("eth0 is down",)), now=1.0)
+    router.handle(TrackingChanged(pending=("script chk: no result yet",)), now=2.0)
+    assert (router.state, router.detail) == (State.FAULT, "script chk: no result yet")
+    router.handle(TrackingChanged(), now=3.0)
+    assert (router.state, router.detail) == (State.BACKUP, "")
+
+
 def test_a_pending_tracker_that_fails_leads_to_fault_without_backup():
     router = make()
     router.handle(TrackingChanged(pending=("script chk",)), now=0.0)
@@ -417,10 +426,28 @@ def test_reconfigure_keeps_a_master_master_and_tells_at_once():
     assert router.deadline == 11.4
 
 
+def test_reconfigure_switches_a_burst_off_that_is_still_to_come():
+    router = master(at=10.0, garp_master_delay=2.5)
+    router.reconfigure(Parameters(vrid=51, addresses=(VIP,), garp_master_repeat=0), now=10.0)
+    router.handle(TimerExpired(), now=11.0)
+    router.handle(TimerExpired(), now=12.0)
+    assert router.handle(TimerExpired(), now=12.5) == []
+
+
 def test_reconfigure_of_a_backup_moves_its_timer_by_the_skew():
     router = started()
     router.reconfigure(Parameters(vrid=51, addresses=(VIP,), priority=164), now=1.0)
     assert router.deadline == 3.359375
+
+
+def test_reconfigure_counts_a_shorter_preempt_delay_from_the_same_advertisement():
+    router = started(preempt_delay=1000.0)
+    router.handle(heard(50), now=1.0)
+    router.reconfigure(Parameters(vrid=51, addresses=(VIP,), preempt_delay=10.0), now=2.0)
+    router.handle(heard(50), now=10.5)
+    assert router.deadline == 10.5 + 3.609375
+    router.handle(heard(50), now=11.0)
+    assert router.deadline == 10.5 + 3.609375
 
 
 @pytest.mark.parametrize(
