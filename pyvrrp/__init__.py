@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from pyvrrp.config import load as load_config
-    from pyvrrp.config import load_text as load_config_text
     from pyvrrp.config.diagnostics import Diagnostic, Diagnostics, Severity
+    from pyvrrp.config.load import load as load_config
+    from pyvrrp.config.load import load_text as load_config_text
     from pyvrrp.config.model import Config, SyncGroup, VirtualAddress, VrrpInstance
     from pyvrrp.core.advertisement import Advertisement, decode
     from pyvrrp.core.discard import Discard, DiscardReason
@@ -70,7 +70,7 @@ _PLACES = {
     "Severity": "config.diagnostics",
     "Speaker": "daemon.speaker",
 }
-_RENAMED = {"load_config": ("config", "load"), "load_config_text": ("config", "load_text")}
+_RENAMED = {"load_config": ("config.load", "load"), "load_config_text": ("config.load", "load_text")}
 
 
 def __getattr__(name: str) -> object:

@@ -58,6 +58,13 @@ class Addresses:
         """Whether it is on its interface now, by our doing or not."""
         return any(found.address == vip.address for found in self._node.netlink.addresses(vip.device))
 
+    @property
+    def lease_left(self) -> float | None:
+        """Seconds until the kernel takes them away, unless they are renewed; None: not held, or without a lease."""
+        if not self.held or self.seconds is None:
+            return None
+        return max(0.0, self._renewed + self.seconds - self._node.clock())
+
     def has(self, lease: Lease) -> bool:
         """Whether the lease is one of ours, as it is now."""
         return self._leases.get(lease.vip) is lease
@@ -133,8 +140,8 @@ class Addresses:
         if not self.held:
             return
         new = [vip for vip in self._leases if vip not in before]
+        await self._put_on(self._leases.values())  # first: what only changed its options never leaves
         await self._take_off(lease for vip, lease in before.items() if vip not in self._leases)
-        await self._put_on(self._leases.values())
         if self.held:
             self._node.announce(self._instance, new, 1)
 

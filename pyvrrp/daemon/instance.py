@@ -252,6 +252,7 @@ class Instance:
                 if self.addresses.faults:
                     self._owner.faults_changed(self)
             case ReleaseAddresses():
+                await asyncio.sleep(action.after)
                 await self.addresses.release()
             case AnnounceAddresses():
                 self.addresses.announce(action.repeat)

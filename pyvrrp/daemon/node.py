@@ -13,6 +13,7 @@ from pyvrrp.daemon.timers import Deadline, Timers
 from pyvrrp.daemon.wire import Wire
 from pyvrrp.host.netlink import Change, Netlink
 
+ARPHRD_ETHER = 1
 _LOG = logging.getLogger("pyvrrp")
 
 
@@ -71,7 +72,7 @@ class Node:
         frames: dict[str, list[Frame]] = {}
         for address in addresses:
             link = self.netlink.links.get(address.device)
-            if link is None or len(link.mac) != 6:
+            if link is None or link.arp_type != ARPHRD_ETHER:
                 continue  # loopback and tunnels have no neighbours to tell
             router = address.address.version == 6 and _forwards(address.device)
             frame = announcement(address.device, link.mac, address.address, router=router)

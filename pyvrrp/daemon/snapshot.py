@@ -187,12 +187,11 @@ def _addresses(instance: Instance) -> Iterable[Address]:
     addresses = instance.addresses
     for vip in addresses.vips:
         held = addresses.present(vip)
-        seconds = addresses.seconds if held and addresses.held else None
         yield Address(
             address=str(vip.interface),
             device=vip.device,
             held=held,
-            lease_seconds=None if seconds is None else float(seconds),
+            lease_seconds=addresses.lease_left if held else None,
             excluded=vip.excluded,
         )
 

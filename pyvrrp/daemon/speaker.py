@@ -199,7 +199,7 @@ class Speaker:
                     self.faults_changed(instance)
             case LeaseTakenOver():
                 _LOG.warning(
-                    "%s was on the interface before us, with %s; it is ours now",
+                    "%s was there before us, with %s; what differs stays: remove it by hand where it is not wanted",
                     change.lease,
                     ", ".join(change.differences),
                 )

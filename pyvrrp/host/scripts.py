@@ -24,7 +24,7 @@ from pyvrrp.config.model import Command, Globals
 from pyvrrp.host.script_security import UnknownAccount, account, forget_accounts
 
 _LOG = logging.getLogger("pyvrrp")
-_HIDDEN = ("IFS", "LD_PRELOAD", "LD_LIBRARY_PATH", "NOTIFY_SOCKET")
+_HIDDEN = ("IFS", "LD_PRELOAD", "LD_LIBRARY_PATH", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 "not in a script's environment: the first three as in keepalived; only the daemon tells systemd of its state"
 _SLACK = 2.0
 "seconds after a deadline in which the launcher must have told of it"

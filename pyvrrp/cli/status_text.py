@@ -1,0 +1,196 @@
+"""A status snapshot as text, for somebody who was woken up: the state and why first, what is normal last and short."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+Document = dict[str, Any]
+"a decoded DaemonStatus, or a part of one (docs/status.md)"
+
+_COLOURS = {"MASTER": "32", "BACKUP": "36", "INIT": "33", "FAULT": "1;31", "FAILED": "31"}
+_LONGEST_OUTPUT = 300
+
+
+def render(document: Document, *, colour: bool = False) -> str:
+    """The whole snapshot; `colour` adds terminal escapes to states and failures."""
+    lines = [*_daemon(document)]
+    for instance in document["instances"]:
+        lines += ["", *_instance(instance)]
+    for interface, refused in document["interfaces"].items():
+        if text := _refused(refused):
+            lines += ["", f"{interface}: packets that belong to no vrrp_instance here were discarded: {text}"]
+    if document["groups"]:
+        lines += ["", "sync groups", *(f"  {line}" for group in document["groups"] for line in _group(group))]
+    if document["trackers"]:
+        lines += ["", "trackers", *(f"  {_tracker(tracker)}" for tracker in document["trackers"])]
+    for name, part in document["plugins"].items():
+        if said := [_line(key, _compact(value)) for key, value in part.items() if value]:
+            lines += ["", f"plugin {name}", *said]
+    text = "\n".join(map(_harmless, lines))
+    if colour:
+        for word, code in _COLOURS.items():
+            text = text.replace(f" {word} ", f" \x1b[{code}m{word}\x1b[0m ")
+    return text
+
+
+def duration(seconds: float) -> str:
+    """A length of time in at most two units: `3 d 4 h`, `12 min 3 s`, `0.3 s`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = int(seconds)
+    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+    first = next(index for index, (_, size) in enumerate(units) if whole >= size)
+    parts = []
+    for name, size in units[first : first + 2]:
+        if count := whole // size:
+            parts.append(f"{count} {name}")
+        whole %= size
+    return " ".join(parts)
+
+
+def _daemon(document: Document) -> Iterator[str]:
+    late = document["lateness"]["max"]
+    yield (
+        f"pyvrrp {document['version']}, pid {document['pid']}, up {duration(document['uptime_seconds'])}, "
+        f"{document['config_file']}, {document['loop']}, timers at most {late * 1000:.0f} ms late"
+    )
+    reload = document["last_reload"]
+    if reload and not reload["ok"]:
+        ago = duration(reload["seconds_ago"])
+        yield _line("reload", f"FAILED {ago} ago, the old configuration is in force: {reload['detail']}")
+    yield _line("instances", _summary(document["instances"]))
+
+
+def _summary(instances: list[Document]) -> str:
+    """`1 FAULT (VI_2), 2 MASTER, 1 BACKUP`: those that are not at work by name."""
+    parts = []
+    for state in ("FAULT", "INIT", "MASTER", "BACKUP"):
+        names = [each["name"] for each in instances if each["state"] == state]
+        if names:
+            parts.append(f"{len(names)} {state} " + (f"({', '.join(names)})" if state in ("FAULT", "INIT") else ""))
+    return ", ".join(part.rstrip() for part in parts) or "none"
+
+
+def _instance(instance: Document) -> Iterator[str]:
+    phase = instance["phase"]
+    state = f"{instance['state']} ({phase})" if phase and phase != "serving" else instance["state"]
+    why = ": ".join(filter(None, (instance["reason"], instance["detail"])))
+    since = datetime.fromisoformat(instance["since"]).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    yield f"{instance['name']}  {state}  for {duration(instance['since_seconds'])}, since {since}: {why}"
+    for fault in instance["faults"]:
+        yield _line("fault", fault)
+    for tracker in instance["pending"]:
+        yield _line("waits for", f"{tracker}: it has not reported yet")
+    yield _line("priority", _priority(instance))
+    yield _line("master", _master(instance))
+    for address in instance["addresses"]:
+        yield _line("address", _address(address, serving=instance["state"] == "MASTER" and phase == "serving"))
+    yield from _trouble(instance)
+    cast = "unicast" if instance["unicast"] else "multicast"
+    yield _line("speaks", f"VRRPv{instance['version']}, {cast}, VRID {instance['vrid']} on {instance['interface']}, "
+                          f"from {instance['source'] or 'no address'}; {_packets(instance)}")  # fmt: skip
+    yield _line("timers", _timers(instance["timers"]))
+    for outcome in instance["notify"]:
+        yield _line("notify", _outcome(outcome))
+
+
+def _line(key: str, text: str) -> str:
+    return f"  {key:<12}{text}"
+
+
+def _priority(instance: Document) -> str:
+    effective, base = instance["effective_priority"], instance["base_priority"]
+    text = str(effective) if effective == base else f"{effective}, configured {base}"
+    lowers = (f"{each['weight']} by {each['tracker']} ({each['why']})" for each in instance["lowers"])
+    text = "; ".join([text, *lowers])
+    if instance["preempt"]:
+        return f"{text}; preempts after {duration(instance['preempt_delay'])}" if instance["preempt_delay"] else text
+    return f"{text}; nopreempt"
+
+
+def _master(instance: Document) -> str:
+    master = instance["master"]
+    if master is None:
+        return "nobody has been heard"
+    return f"{'this node, ' if master['myself'] else ''}{master['address']}, priority {master['priority']}"
+
+
+def _address(address: Document, *, serving: bool) -> str:
+    if address["held"]:
+        text = "held" if serving else "held, though not serving as MASTER"
+        if address["lease_seconds"] is not None:
+            text += f"; the kernel drops it in {duration(address['lease_seconds'])} unless renewed"
+    else:
+        text = "NOT HELD" if serving else "not held"
+    return f"{address['address']} on {address['device']}: {text}{' (excluded)' if address['excluded'] else ''}"
+
+
+def _trouble(instance: Document) -> Iterator[str]:
+    if refused := _refused(instance["discarded"]):
+        yield _line("discarded", refused)
+    if last := instance["last_discard"]:
+        yield _line("", f"last {duration(last['seconds_ago'])} ago from {last['source']}: {last['detail']}")
+    for field, sentence in instance["remarks"].items():
+        yield _line("differs", f"{field}: {sentence}")
+    if errors := instance["counters"]["send_errors"]:
+        yield _line("send errors", f"{errors} advertisements could not be sent")
+    if restored := instance["counters"]["addresses_restored"]:
+        yield _line("restored", f"{restored} times: somebody else had removed an address")
+
+
+def _refused(counters: Document) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in counters.items() if count)
+
+
+def _packets(instance: Document) -> str:
+    counters = instance["counters"]
+    return f"{counters['advertisements_sent']} sent, {counters['advertisements_received']} received"
+
+
+def _timers(timers: Document) -> str:
+    running = [f"{name} in {duration(max(0.0, left))}" for name, left in timers["running"].items()]
+    interval = f"advert_int {timers['advert_int']:g} s"
+    if timers["master_adver_int"] != timers["advert_int"]:
+        interval += f" (the MASTER's: {timers['master_adver_int']:g} s)"
+    return ", ".join([*running, interval, f"master_down_interval {timers['master_down_interval']:.3f} s"])
+
+
+def _group(group: Document) -> Iterator[str]:
+    yield f"{group['name']}  {group['state']}  for {duration(group['since_seconds'])}: {', '.join(group['members'])}"
+    for outcome in group["notify"]:
+        yield _line("notify", _outcome(outcome))
+
+
+def _tracker(tracker: Document) -> str:
+    state = {True: "ok", False: "FAILED", None: "not reported yet"}[tracker["healthy"]]
+    since = f" for {duration(tracker['since_seconds'])}" if tracker["since_seconds"] is not None else ""
+    said = f": {tracker['detail']}" if tracker["detail"] else ""
+    last = tracker["last"]
+    output = f"; it printed: {_shortened(last['output'])}" if last and last["output"] and not tracker["healthy"] else ""
+    return f"{tracker['kind']} {tracker['name']}  {state}{since}{said}{output}"
+
+
+def _outcome(outcome: Document) -> str:
+    when = f"{duration(outcome['seconds_ago'])} ago, took {duration(outcome['duration'])}"
+    if outcome["ok"]:
+        return f"{outcome['name']} ok {when}"
+    output = f"; it printed: {_shortened(outcome['output'])}" if outcome["output"] else ""
+    return f"{outcome['name']} FAILED {when}: {outcome['result']}; {outcome['command']}{output}"
+
+
+def _shortened(output: str) -> str:
+    """The end of what a script printed, on one line."""
+    text = " | ".join(line.strip() for line in output.splitlines() if line.strip())
+    return text if len(text) <= _LONGEST_OUTPUT else f"...{text[-_LONGEST_OUTPUT:]}"
+
+
+def _harmless(line: str) -> str:
+    """The line without what would steer a terminal: scripts and other hosts have had a say in it."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
+
+
+def _compact(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
