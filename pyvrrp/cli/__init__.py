@@ -17,6 +17,7 @@ VERBS = {
     "run": "run the daemon in the foreground",
     "check": "read the configuration and say what is wrong with it",
     "status": "what the running daemon does, and why",
+    "switchover": "give the address to the other node, without a gap",
     "demo": "show the product working on this machine, in network namespaces",
 }
 _EPILOG = """\

@@ -130,7 +130,8 @@ class Daemon:
         """Start, serve until a signal says stop, leave."""
         settings = self.speaker.config.globals
         control = ControlServer(
-            control_socket(self.options.run_dir, settings.instance), {"status": status_method(self.status)}
+            control_socket(self.options.run_dir, settings.instance),
+            {"status": status_method(self.status), "switchover": self.switchover},
         )
         self._handle_signals()
         await control.start()
@@ -160,6 +161,20 @@ class Daemon:
         await asyncio.wait(reasons, return_when=asyncio.FIRST_COMPLETED)
         for reason in reasons:
             reason.cancel()
+
+    def switchover(self, parameters: Mapping[str, object]) -> Mapping[str, object]:
+        """The control method `switchover`: `instances` names them, none means all that are MASTER here."""
+        self.status()
+        named = parameters.get("instances", [])
+        if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+            raise Refused("`instances` is a list of names")
+        try:
+            leaving = self.speaker.switchover(named)
+        except KeyError as unknown:
+            raise Refused(f"there is no vrrp_instance {unknown.args[0]}; `pyvrrp status` lists them") from None
+        if not leaving:
+            raise Refused("nothing to hand over: this node is not MASTER of " + (", ".join(named) or "anything"))
+        return {"handing_over": leaving}
 
     def status(self) -> DaemonStatus:
         """The snapshot that `pyvrrp status` shows."""

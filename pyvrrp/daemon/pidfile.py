@@ -27,12 +27,13 @@ class PidFile:
     daemon from starting. keepalived does not lock: it is running when the number is that of a process of its name.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, descriptor: int | None = None) -> None:
+        """`descriptor`: the file is locked already, by a process that has sent it to us (see `detach`)."""
         self.path = path
-        self._fd: int | None = None
+        self._fd = descriptor
 
-    def acquire(self) -> None:
-        """Lock the file and write our pid, a line as keepalived writes it.
+    def acquire(self, pid: int | None = None) -> None:
+        """Lock the file and write our pid, or that of the process that is to keep it, as keepalived writes it.
 
         Raises AlreadyRunning, or Unusable when the file can't be written.
         """
@@ -40,9 +41,15 @@ class PidFile:
             while self._fd is None:
                 self._fd = self._locked()
             os.ftruncate(self._fd, 0)
-            os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+            os.pwrite(self._fd, f"{pid or os.getpid()}\n".encode(), 0)
         except OSError as error:
             raise Unusable(f"pid file {self.path}: {error.strerror}; name another one with --pid-file") from error
+
+    def detach(self) -> int:
+        """The descriptor that holds the lock, for another process: the file is no more this object's."""
+        assert self._fd is not None
+        descriptor, self._fd = self._fd, None
+        return descriptor
 
     def release(self) -> None:
         """Remove the file if it is still ours; harmless when it was never acquired, or belongs to our parent."""

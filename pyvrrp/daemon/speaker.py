@@ -22,6 +22,7 @@ from pyvrrp.core.events import (
     Shutdown,
     SourceChanged,
     Startup,
+    Switchover,
     TimerExpired,
     TrackingChanged,
     Transition,
@@ -130,6 +131,20 @@ class Speaker:
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
+
+    def switchover(self, names: Sequence[str] = ()) -> list[str]:
+        """Give the named instances (default: all) that are MASTER here to a peer, with their sync groups whole.
+
+        Returns the names of those that are being handed over; KeyError for a name that does not exist.
+        """
+        wanted = [self.instances[name] for name in names or self.instances]
+        for instance in list(wanted):
+            if (group := self._group_of(instance.name)) is not None:
+                wanted += [self.instances[member] for member in group.machine.members]
+        chosen = {instance.name: instance for instance in wanted if instance.router.serving}
+        for instance in chosen.values():
+            self.deliver(instance, Switchover())
+        return list(chosen)
 
     # --- events ------------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 "not for child processes: a script must not speak for the daemon"
@@ -17,7 +17,9 @@ _LOG = logging.getLogger("pyvrrp")
 class Systemd:
     """The service manager, as the environment names it; never blocks and never raises."""
 
-    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, environ: Mapping[str, str] = os.environ, relay: Callable[[str], None] | None = None) -> None:
+        """`relay` takes the messages in place of systemd, which hears the main process only: the guard."""
+        self._relay = relay
         path = environ.get("NOTIFY_SOCKET", "")
         self._address = f"\0{path[1:]}" if path.startswith("@") else path
         self._watchdog = _seconds(environ)
@@ -54,7 +56,9 @@ class Systemd:
         self._send(f"MAINPID={pid}")
 
     def _send(self, *assignments: str) -> None:
-        if not self._address:
+        if self._relay is not None:
+            self._relay("\n".join(assignments))
+        if self._relay is not None or not self._address:
             return
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as channel:
