@@ -18,6 +18,7 @@ VERBS = {
     "check": "read the configuration and say what is wrong with it",
     "status": "what the running daemon does, and why",
     "switchover": "give the address to the other node, without a gap",
+    "restart": "change the running program without a failover",
     "demo": "show the product working on this machine, in network namespaces",
 }
 _EPILOG = """\
@@ -29,11 +30,13 @@ In place of a verb, keepalived's own flags: `pyvrrp --dont-fork -D -f FILE` runs
 def main(argv: Sequence[str] | None = None) -> int:
     """Run what the arguments (without the program's name) ask for and return the exit status.
 
+    None: the command line's. Then the process is ours: a daemon that is asked for may replace it by its guard.
+
     Raises SystemExit for `--help` and for arguments that argparse does not understand (status 2).
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _dispatch(arguments)
+        return _dispatch(arguments, own_process=argv is None)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `pyvrrp status | head`: keep the interpreter from complaining when it flushes
@@ -47,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 70
 
 
-def _dispatch(arguments: list[str]) -> int:
+def _dispatch(arguments: list[str], *, own_process: bool) -> int:
     first = arguments[0] if arguments else "--help"
     if first in ("--version", "-v"):
         print(f"pyvrrp {__version__}")
@@ -55,11 +58,11 @@ def _dispatch(arguments: list[str]) -> int:
     if first.startswith("-") and first not in ("--help", "-h"):
         from pyvrrp.cli import keepalived
 
-        return keepalived.run(arguments)
-    return _run_verb(first, arguments or ["--help"])
+        return keepalived.run(arguments, own_process=own_process)
+    return _run_verb(first, arguments or ["--help"], own_process=own_process)
 
 
-def _run_verb(verb: str, arguments: list[str]) -> int:
+def _run_verb(verb: str, arguments: list[str], *, own_process: bool) -> int:
     import argparse
 
     parser = argparse.ArgumentParser(
@@ -78,6 +81,7 @@ def _run_verb(verb: str, arguments: list[str]) -> int:
         else:
             subparsers.add_parser(name, help=text)
     parsed = parser.parse_args(arguments)
+    parsed.own_process = own_process
     assert chosen is not None  # argparse has refused every other verb
     status: int = chosen.run(parsed)
     return status

@@ -32,7 +32,7 @@ FLAGS = (
     Flag("X", "release-vips", "", "addresses are always released at the end"),
     Flag("V", "dont-release-vrrp", ""),
     Flag("I", "dont-release-ipvs", "", "there is no IPVS"),
-    Flag("R", "dont-respawn", "", "restarting is the service manager's part"),
+    Flag("R", "dont-respawn", ""),
     Flag("n", "dont-fork", ""),
     Flag("d", "dump-conf", ""),
     Flag("p", "pid", "FILE"),

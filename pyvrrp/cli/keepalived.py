@@ -16,11 +16,13 @@ from pyvrrp import __version__
 from pyvrrp.cli.background import in_background
 from pyvrrp.cli.flags import FLAGS, UsageError, parse
 from pyvrrp.cli.run import start
+from pyvrrp.daemon.guard import CHANNEL
 from pyvrrp.daemon.logs import FACILITIES, Destination, LogOptions
 from pyvrrp.daemon.options import DEFAULT_CONFIG_FILE, SIGNALS, ExitStatus, RunOptions
+from pyvrrp.daemon.starter import leave_terminal
 
 
-def run(arguments: list[str]) -> int:
+def run(arguments: list[str], *, own_process: bool) -> int:
     """Do what the flags ask for and return keepalived's exit status."""
     try:
         found, others = parse(arguments)
@@ -38,23 +40,31 @@ def run(arguments: list[str]) -> int:
 
             return config_test(_path(found, "use-file") or DEFAULT_CONFIG_FILE, found.get("config-id"),
                                Path(found["config-test"]) if found["config-test"] else None)  # fmt: skip
-        return _run(found, others)
+        return _run(found, others, guarded=own_process and "dont-respawn" not in found)
     except UsageError as error:
         print(f"pyvrrp: {error}", file=sys.stderr)
         return ExitStatus.FATAL
 
 
-def _run(found: dict[str, str], others: list[str]) -> int:
+def _run(found: dict[str, str], others: list[str], *, guarded: bool) -> int:
     if "umask" in found:
         os.umask(_octal(found["umask"]))
     if "core-dump" in found or "core-dump-pattern" in found:
         _allow_core_dumps()
     options, log_options = run_options(found), _log_options(found)
+    if CHANNEL in os.environ:  # the guard's speaker: what concerns the terminal is done
+        in_front = "dont-fork" in found
+        return start(options if in_front else replace(options, on_up=leave_terminal), log_options, guarded=True)
     if warning := _without_effect(found, others):
         print(f"pyvrrp: {warning}", file=sys.stderr)
     if "dont-fork" in found:
-        return start(options, log_options)
-    return in_background(lambda on_up: start(replace(options, on_up=on_up), log_options))
+        return start(options, log_options, guarded=guarded)
+    directory = os.getcwd()
+    return in_background(
+        lambda starter: start(
+            replace(options, on_up=starter), log_options, guarded=guarded, directory=directory, starter=starter
+        )
+    )
 
 
 def run_options(found: dict[str, str]) -> RunOptions:

@@ -57,6 +57,8 @@ def _daemon(document: Document) -> Iterator[str]:
         f"pyvrrp {document['version']}, pid {document['pid']}, up {duration(document['uptime_seconds'])}, "
         f"{document['config_file']}, {document['loop']}, timers at most {late * 1000:.0f} ms late"
     )
+    if restarts := document["restarts"]:
+        yield _line("restarts", f"{restarts} by the guard, pid {document['guard']}")
     reload = document["last_reload"]
     if reload and not reload["ok"]:
         ago = duration(reload["seconds_ago"])
