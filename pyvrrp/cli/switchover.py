@@ -25,7 +25,7 @@ def add_parser(subparsers: Any) -> None:
         help="give the address to the other node",
         description="Give MASTER to a peer: priority 0, and this node goes on answering until the peer is heard. "
         "It does not want the address back before that peer is gone, whatever the priorities.",
-        epilog="exit status: 0 handed over, 1 nobody took over and this node stays MASTER, 3 the daemon is not running, "
+        epilog="exit status: 0 handed over, 1 nobody took over (this node stays MASTER), 3 the daemon is not running, "
         "4 it refused or gave no answer.",
     )
     parser.add_argument("name", nargs="*", help="these vrrp_instances (default: all that are MASTER here)")

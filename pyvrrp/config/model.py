@@ -177,6 +177,19 @@ class VrrpScript:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scheduling:
+    """How the kernel schedules the daemon; 0 and empty: as it finds itself."""
+
+    nice: int = 0
+    rt_priority: int = 0
+    "1-99: SCHED_RR"
+    rlimit_rttime: int = 0
+    "microseconds of SCHED_RR without a pause, then it becomes an ordinary process again"
+    cpu_affinity: frozenset[int] = frozenset()
+    no_swap: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Globals:
     """The part of global_defs, and of the root, that the daemon uses."""
 
@@ -202,6 +215,9 @@ class Globals:
     "root keyword `instance`: part of the pid and socket file names"
     vip_lease: float | None = None
     "`vip_lease auto|off|SECONDS`: None is auto, 0 is off"
+    guard_timeout: float | None = None
+    "seconds of silence after which the guard kills the speaker; None: the shortest advert_int, at least 1 s"
+    scheduling: Scheduling = Scheduling()
     process_name: str | None = None
     state_dump_file: str | None = None
     stats_dump_file: str | None = None
@@ -217,3 +233,8 @@ class Config:
     scripts: tuple[VrrpScript, ...] = ()
     plugin_blocks: tuple[Statement, ...] = ()
     "top-level blocks that plugins own, in the order of the file"
+
+    @property
+    def vips(self) -> frozenset[IPAddress]:
+        """Every VIP: none of them is ever a source of advertisements."""
+        return frozenset(vip.address for each in self.instances for vip in each.virtual_addresses)

@@ -31,6 +31,8 @@ class Phase(Enum):
 
     ACQUIRING = "acquiring"
     SERVING = "serving"
+    HANDING_OVER = "handing over"
+    "said priority 0, and answers until the successor is heard: make before break"
     RELEASING = "releasing"
 
 
@@ -48,6 +50,9 @@ class Reason(Enum):
     FAULT = "fault"
     RECOVERED = "fault cleared"
     GATE_FAILED = "gate failed"
+    LATE = "we were not scheduled in time"
+    ADOPTED = "taken over from the process before"
+    SWITCHOVER = "switchover"
     SHUTDOWN = "shutdown"
 
 
@@ -60,8 +65,21 @@ class Startup:
 
 
 @dataclass(frozen=True, slots=True)
+class Adopted:
+    """In place of Startup: until a moment ago another process of ours did this, and nobody can have missed it."""
+
+    state: State
+    "MASTER, with its addresses on and its gates open, or BACKUP"
+
+
+@dataclass(frozen=True, slots=True)
 class Shutdown:
     """Leave for good: a MASTER says priority 0 and releases what it holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Switchover:
+    """Give MASTER to whoever takes it, and do not want it back before that one is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +157,9 @@ class GroupReasserted:
 
 Event = (
     Startup
+    | Adopted
     | Shutdown
+    | Switchover
     | TimerExpired
     | AdvertisementReceived
     | TrackingChanged
@@ -171,6 +191,9 @@ class AcquireAddresses:
 @dataclass(frozen=True, slots=True)
 class ReleaseAddresses:
     """Take the VIPs off."""
+
+    after: float = 0.0
+    "seconds to go on answering, so that the successor's announcement comes before the silence"
 
 
 @dataclass(frozen=True, slots=True)

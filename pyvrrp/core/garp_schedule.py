@@ -69,4 +69,4 @@ class GarpSchedule:
                 case Burst.REFRESH:
                     rounds.append(self.parameters.garp_master_refresh_repeat)
                     self.refresh_from(now)
-        return [repeat for repeat in rounds if repeat > 0]  # 0: a reload has switched it off
+        return rounds

@@ -18,7 +18,6 @@ from pyvrrp.core.events import (
     GroupPromoted,
     GroupReasserted,
     LowerPriorityHeard,
-    Phase,
     Reason,
     State,
     Transition,
@@ -87,9 +86,7 @@ class SyncGroup:
 
     @staticmethod
     def _agrees(router: VirtualRouter) -> bool:
-        if router.state is State.MASTER:
-            return router.phase is not Phase.RELEASING
-        return router.state is State.BACKUP and router.wants_master
+        return router.claims or (router.state is State.BACKUP and router.wants_master)
 
     def _state(self) -> State:
         states = {router.told for router in self.members.values()}

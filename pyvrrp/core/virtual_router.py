@@ -8,22 +8,21 @@ what is to be done, in order. Early or late delivery of a timer is harmless.
                          any --fault--> FAULT --fault gone--> BACKUP        any --Shutdown--> INIT
 
 A MASTER with gates passes through phases: ACQUIRING (advertises, has no addresses yet), SERVING, RELEASING (addresses
-gone, gates being given back, still advertising so that nobody takes over too early).
+gone, gates being given back, still advertising so that nobody takes over too early). Without gates it leaves by
+HANDING_OVER: it has said priority 0 and answers until its successor is heard.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from enum import Enum
 from typing import assert_never
 
 from pyvrrp.core.advertisement import Advertisement
 from pyvrrp.core.events import (
-    AcquireAddresses,
     Action,
+    Adopted,
     AdvertisementReceived,
-    AnnounceAddresses,
-    CloseGates,
     Event,
     GatesClosed,
     GatesFailed,
@@ -34,36 +33,26 @@ from pyvrrp.core.events import (
     GroupReasserted,
     IPAddress,
     LowerPriorityHeard,
-    OpenGates,
     Phase,
     Reason,
-    ReleaseAddresses,
     SendAdvertisement,
     Shutdown,
     SourceChanged,
     Startup,
     State,
+    Switchover,
     TimerExpired,
     TrackingChanged,
     Transition,
     WantMaster,
 )
-from pyvrrp.core.garp_schedule import GarpSchedule
 from pyvrrp.core.owner_conflict import OwnerConflict
 from pyvrrp.core.parameters import OWNER, Parameters
+from pyvrrp.core.preemption import Preemption
+from pyvrrp.core.tenure import Tenure
+from pyvrrp.core.timers import Timer, Timers
 
 Actions = list[Action]
-
-
-class Timer(Enum):
-    """What a virtual router may be waiting for."""
-
-    MASTER_DOWN = "master down"
-    ADVER = "advertisement"
-    GARP = "announcement"
-    GATE = "gate"
-    GATE_COOL_DOWN = "gate cool-down"
-    STARTUP_DELAY = "startup delay"
 
 
 class VirtualRouter:
@@ -75,7 +64,6 @@ class VirtualRouter:
         self.state = State.INIT
         self.told = State.INIT
         "where the last Transition led: MASTER only from serving on"
-        self.phase = Phase.SERVING
         self.since = 0.0
         "when the state was entered"
         self.reason = Reason.STARTUP
@@ -88,27 +76,24 @@ class VirtualRouter:
         self.master_priority = 0
         self.master_adver_int = parameters.advert_int
         "seconds; VRRPv3: learnt from the MASTER (RFC 9568: Active_Adver_Interval)"
-        self.timers: dict[Timer, float] = {}
+        self.timers = Timers()
         self._started = False
-        self._group_faults: tuple[str, ...] = ()
+        self.group_faults: tuple[str, ...] = ()
+        "the other members of the sync group that are in FAULT, as last told"
         self._gate_fault = ""
-        self._gates_wanted = False
-        "OpenGates was the last word to the gates"
-        self._lower_since: float | None = None
-        "preempt_delay counts from this first lower-priority advertisement"
         self._zero_heard = False
         self._leaving: tuple[State, Reason, str] | None = None
-        self._preempting = ""
-        "the lower-priority MASTER whose advertisements are being discarded"
+        self._preemption = Preemption()
         self._owner_conflict = OwnerConflict()
-        self._garp = GarpSchedule(parameters)
+        self._tenure = Tenure(parameters, self.timers)
+        "this time as MASTER; outside MASTER the last one"
 
     # --- what can be asked -------------------------------------------------------------------------------------------
 
     @property
     def deadline(self) -> float | None:
         """When to deliver TimerExpired; None: no timer runs."""
-        return min(self.timers.values(), default=None)
+        return self.timers.deadline
 
     @property
     def effective_priority(self) -> int:
@@ -138,17 +123,22 @@ class VirtualRouter:
     @property
     def faults(self) -> tuple[str, ...]:
         """All that keeps it in FAULT."""
-        return (*self.own_faults, *(f"{member} of the sync group is in FAULT" for member in self._group_faults))
+        return (*self.own_faults, *(f"{member} of the sync group is in FAULT" for member in self.group_faults))
 
     @property
-    def group_faults(self) -> tuple[str, ...]:
-        """The other members of the sync group that are in FAULT, as last told."""
-        return self._group_faults
+    def phase(self) -> Phase:
+        """How far a MASTER has come; without meaning in any other state."""
+        return self._tenure.phase
 
     @property
     def serving(self) -> bool:
         """MASTER with the addresses on."""
-        return self.state is State.MASTER and self.phase is Phase.SERVING
+        return self._in_phase(Phase.SERVING)
+
+    @property
+    def claims(self) -> bool:
+        """MASTER and not leaving; who is leaving goes through with it, whatever the others do meanwhile."""
+        return self._in_phase(Phase.ACQUIRING) or self.serving
 
     # --- what can happen ---------------------------------------------------------------------------------------------
 
@@ -158,38 +148,48 @@ class VirtualRouter:
             case TimerExpired():
                 return self._timers_expired(now)
             case AdvertisementReceived():
-                return self._advertisement_received(event.advertisement, event.source, now)
+                if self.state is State.BACKUP:
+                    return self._backup_hears(event.advertisement, event.source, now)
+                return self._master_hears(event.advertisement, event.source, now) if self.state is State.MASTER else []
             case Startup():
                 return self._startup(now)
+            case Adopted():
+                return self._adopted(event.state, now)
             case Shutdown():
                 return self._shutdown(now)
+            case Switchover():
+                return self._leave(now, State.BACKUP, Reason.SWITCHOVER, "") if self.serving else []
             case TrackingChanged():
                 return self._tracking_changed(event, now)
             case SourceChanged():
                 self.source = event.source
                 return self._faults_changed(now)
             case GatesOpened():
-                return self._serve(now) if self._in_phase(Phase.ACQUIRING) else ()
+                return [*self._tenure.serve(now), self._tell()] if self._in_phase(Phase.ACQUIRING) else []
             case GatesFailed():
                 return self._gate_failed(event.why, now)
             case GatesClosed():
-                return self._left(now) if self._in_phase(Phase.RELEASING) else ()
+                return self._left(now) if self._in_phase(Phase.RELEASING) else []
             case GroupPromoted():
-                return self._become_master(now) if self.state is State.BACKUP else ()
+                return self._become_master(now) if self.state is State.BACKUP else []
             case GroupDemoted():
-                return self._group_demoted(event.member, now)
+                if self._in_phase(Phase.HANDING_OVER):
+                    return self._left(now, relieved=True)
+                detail = f"{event.member} went BACKUP"
+                return self._become_backup(now, Reason.SYNC_GROUP, detail) if self.claims else []
             case GroupFault():
-                self._group_faults = event.members
+                self.group_faults = event.members
                 return self._faults_changed(now)
             case GroupReasserted():
-                return self._announce_again(now)
+                return self._tenure.announce_again(now)
             case _:
                 assert_never(event)
 
     def reconfigure(self, parameters: Parameters, now: float) -> Sequence[Action]:
         """Take changed parameters over without leaving the state (reload); VRID, version and family are the same."""
         old_interval, old_skew = self.parameters.advert_int, self.skew_time
-        self.parameters = self._garp.parameters = parameters
+        self.parameters = parameters
+        self._tenure.reconfigure(parameters, now)
         if self.state is State.MASTER or parameters.version == 2 or self.master_adver_int == old_interval:
             self.master_adver_int = parameters.advert_int
         if Timer.MASTER_DOWN in self.timers and parameters.advert_int != old_interval:
@@ -197,31 +197,25 @@ class VirtualRouter:
         elif Timer.MASTER_DOWN in self.timers:
             self.timers[Timer.MASTER_DOWN] += self.skew_time - old_skew
         if not parameters.in_sync_group:
-            self._group_faults = ()
+            self.group_faults = ()
         if self.state is not State.MASTER:
             return self._faults_changed(now)
-        if self.serving:
-            self._garp.refresh_from(now)
-            self._arm_garp()
-        return self._advertise(now)
+        return [] if self.phase is Phase.HANDING_OVER else self._advertise(now)
 
     # --- timers ------------------------------------------------------------------------------------------------------
 
     def _timers_expired(self, now: float) -> Actions:
         actions: Actions = []
-        due = sorted((when, timer.value, timer) for timer, when in self.timers.items() if when <= now)
-        for when, _, timer in due:
-            if self.timers.get(timer) != when:  # an earlier one of this batch has cancelled it
-                continue
-            del self.timers[timer]
+        for timer, when in self.timers.due(now):
             match timer:
                 case Timer.MASTER_DOWN:
-                    actions += self._master_down(now)
+                    actions += self._master_down(now, late=now - when)
                 case Timer.ADVER:
-                    actions += self._advertise(now, due=when)
+                    actions += self._advertisement_due(now, late=now - when)
+                case Timer.HAND_OVER:
+                    actions += self._nobody_took_over(now)
                 case Timer.GARP:
-                    actions += [AnnounceAddresses(repeat) for repeat in self._garp.due(now)]
-                    self._arm_garp()
+                    actions += self._tenure.announce_due(now)
                 case Timer.GATE:
                     actions += self._gate_too_late(now)
                 case Timer.GATE_COOL_DOWN:
@@ -233,25 +227,33 @@ class VirtualRouter:
                     assert_never(timer)
         return actions
 
-    def _master_down(self, now: float) -> Actions:
+    def _master_down(self, now: float, late: float) -> Actions:
         # RFC 3768 section 6.4.2: "If the Master_Down_timer fires"
+        if late > self.master_adver_int:
+            # We slept (a paused machine, a starved processor): what the MASTER said meanwhile may not be read yet.
+            self.timers[Timer.MASTER_DOWN] = now + self.master_adver_int + self.skew_time
+            return []
         if not self.parameters.in_sync_group:
             return self._become_master(now)
         self.wants_master = True
         self.timers[Timer.MASTER_DOWN] = now + self.master_down_interval
         return [WantMaster()]
 
-    def _advertise(self, now: float, due: float | None = None) -> Actions:
-        """Send now; the next one keeps the cadence of `due`, so that lateness does not add up."""
-        following = (now if due is None else due) + self.parameters.advert_int
-        self.timers[Timer.ADVER] = following if following > now else now + self.parameters.advert_int
-        return [SendAdvertisement(self.effective_priority)]
+    def _advertisement_due(self, now: float, late: float) -> Actions:
+        if late > self.master_down_interval and self.claims:
+            # Somebody else has taken over by now: addresses off first, then listen.
+            return self._become_backup(now, Reason.LATE, f"an advertisement was due {late:.3f} s ago")
+        return self._advertise(now)
 
-    def _arm_garp(self) -> None:
-        if (when := self._garp.deadline) is None:
-            self.timers.pop(Timer.GARP, None)
-        else:
-            self.timers[Timer.GARP] = when
+    def _advertise(self, now: float) -> Actions:
+        """Send now, and next at a multiple of the interval.
+
+        So lateness does not add up, and all virtual routers of a node advertise, and renew their leases, together: the
+        kernel looks for expired addresses once a second at most, and finds them all in one look.
+        """
+        interval = self.parameters.advert_int
+        self.timers[Timer.ADVER] = (math.floor(now / interval + 1e-6) + 1) * interval
+        return [SendAdvertisement(self.effective_priority)]
 
     def _skew(self, priority: int) -> float:
         scale = 1.0 if self.parameters.version == 2 else self.master_adver_int
@@ -268,6 +270,18 @@ class VirtualRouter:
             self.timers[Timer.STARTUP_DELAY] = now + self.parameters.startup_delay
             return []
         return self._enter(now, Reason.STARTUP)
+
+    def _adopted(self, state: State, now: float) -> Actions:
+        """Go on where another process of ours was; what it would have had to leave for is looked at afterwards."""
+        if self._started or self.state is not State.INIT:
+            return []
+        self._started = True
+        if state is not State.MASTER:
+            return self._enter_fault(now) if self.faults else self._become_backup(now, Reason.ADOPTED)
+        self._enter_state(now, State.MASTER, Reason.ADOPTED, "")
+        self._tenure = Tenure(self.parameters, self.timers)
+        actions = [*self._advertise(now), *self._tenure.adopt(now), self._tell()]
+        return [*actions, *self._faults_changed(now)]
 
     def _enter(self, now: float, reason: Reason) -> Actions:
         """Leave INIT or FAULT for BACKUP, if nothing forbids it."""
@@ -290,11 +304,11 @@ class VirtualRouter:
         if self.state is State.FAULT:
             self.detail = "; ".join(self.faults)
             return []
-        return self._move(now, State.FAULT, self._fault_reason, "; ".join(self.faults))
+        return self._move(now, State.FAULT, *self._fault)
 
     @property
-    def _fault_reason(self) -> Reason:
-        return Reason.GATE_FAILED if self._gate_fault else Reason.FAULT
+    def _fault(self) -> tuple[Reason, str]:
+        return Reason.GATE_FAILED if self._gate_fault else Reason.FAULT, "; ".join(self.faults)
 
     def _tracking_changed(self, event: TrackingChanged, now: float) -> Actions:
         before = self.skew_time
@@ -309,15 +323,12 @@ class VirtualRouter:
         match self.state:
             case State.INIT:
                 return self._enter(now, Reason.STARTUP)
-            case State.FAULT if self.faults:
-                self.detail = "; ".join(self.faults)
-                return []
             case State.FAULT:
                 return self._enter(now, Reason.RECOVERED)
             case State.BACKUP:
                 return self._enter_fault(now) if self.faults else []
             case State.MASTER:
-                return self._leave(now, State.FAULT, self._fault_reason, "; ".join(self.faults)) if self.faults else []
+                return self._leave(now, State.FAULT, *self._fault) if self.faults else []
             case _:
                 assert_never(self.state)
 
@@ -332,8 +343,10 @@ class VirtualRouter:
 
     # --- BACKUP ------------------------------------------------------------------------------------------------------
 
-    def _become_backup(self, now: float, reason: Reason, detail: str = "", *, wait: float | None = None) -> Actions:
-        actions = self._move(now, State.BACKUP, reason, detail)
+    def _become_backup(
+        self, now: float, reason: Reason, detail: str = "", *, wait: float | None = None, relieved: bool = False
+    ) -> Actions:
+        actions = self._move(now, State.BACKUP, reason, detail, relieved=relieved)
         self.timers[Timer.MASTER_DOWN] = now + (self.master_down_interval if wait is None else wait)
         return actions
 
@@ -344,25 +357,16 @@ class VirtualRouter:
             self._zero_heard = True
             return []
         if advertisement.priority >= self.effective_priority:
-            self._lower_since = None
-        elif not self.parameters.nopreempt and not self._preempt_delayed(now):
-            self._preempting = f"{source} advertises priority {advertisement.priority}"
-            return []  # keepalived and both RFCs: discard, the timer goes on
+            self._preemption.higher_heard()
+        elif self._preemption.discards(advertisement.priority, source, self.parameters, now):
+            return []
         self._accept(advertisement, source, now)
         return []
-
-    def _preempt_delayed(self, now: float) -> bool:
-        """Whether preempt_delay still runs; it starts at the first lower-priority advertisement heard."""
-        if self.parameters.preempt_delay <= 0:
-            return False
-        if self._lower_since is None:
-            self._lower_since = now
-        return now < self._lower_since + self.parameters.preempt_delay
 
     def _accept(self, advertisement: Advertisement, source: IPAddress, now: float) -> None:
         self.wants_master = False
         self._zero_heard = False
-        self._preempting = ""
+        self._preemption.detail = ""
         self.master = source
         self.master_priority = advertisement.priority
         if self.parameters.version == 3:
@@ -377,38 +381,31 @@ class VirtualRouter:
             reason, detail = Reason.OWNER, ""
         elif self._zero_heard:
             reason, detail = Reason.PRIORITY_ZERO, f"{self.master or 'the sender'} left"
-        elif self._preempting:
-            reason, detail = Reason.PREEMPTION, self._preempting
+        elif self._preemption.detail:
+            reason, detail = Reason.PREEMPTION, self._preemption.detail
         else:
             reason, detail = Reason.MASTER_DOWN, f"{self.master_down_interval:.3f} s"
         self._owner_conflict = OwnerConflict()  # the other owner is gone: 255 again
         self._enter_state(now, State.MASTER, reason, detail)
         self.master_adver_int = self.parameters.advert_int
         self.master, self.master_priority = None, 0
-        actions = self._advertise(now)
-        if self.parameters.gated:
-            self.phase = Phase.ACQUIRING
-            self._gates_wanted = True
-            self.timers[Timer.GATE] = now + self.parameters.gate_timeout
-            return [*actions, OpenGates()]
-        return [*actions, *self._serve(now)]
-
-    def _serve(self, now: float) -> Actions:
-        """Put the addresses on; scripts hear of MASTER only now, when there is something behind it."""
-        self.phase = Phase.SERVING
-        self.timers.pop(Timer.GATE, None)
-        repeat = self._garp.took_over(now)
-        self._arm_garp()
-        return [
-            AcquireAddresses(),
-            *([AnnounceAddresses(repeat)] if repeat else []),
-            self._tell(),
-        ]
+        self._tenure = Tenure(self.parameters, self.timers)
+        # Scripts hear of MASTER when there is something behind it: not before the gates are open.
+        actions = [*self._advertise(now), *self._tenure.begin(now)]
+        return [*actions, self._tell()] if self.serving else actions
 
     def _master_hears(self, advertisement: Advertisement, source: IPAddress, now: float) -> Actions:
-        if self.phase is Phase.RELEASING:
-            return []  # already leaving: what the others do changes nothing before the gates are closed
         mine, theirs = self.effective_priority, advertisement.priority
+        if self._in_phase(Phase.HANDING_OVER) and theirs > 0:
+            actions = self._left(now, relieved=True)
+            if self.state is State.BACKUP:
+                self._accept(advertisement, source, now)
+            return actions
+        if not self.claims:
+            return []
+        if (late := now - self.timers[Timer.ADVER]) > self.master_down_interval:
+            # We slept, and the loop reads its sockets before it looks at its timers.
+            return [*self._advertisement_due(now, late), *self._backup_hears(advertisement, source, now)]
         if theirs == 0:
             # RFC 3768 section 6.4.3: "If the Priority in the ADVERTISEMENT is Zero"
             return self._advertise(now)
@@ -422,38 +419,15 @@ class VirtualRouter:
             return self._yield(advertisement, source, now)
         # RFC 9568 section 6.4.3: advertise at once, so that the other side steps down fast
         actions = [] if self.parameters.lower_prio_no_advert else self._advertise(now)
-        return [*actions, *self._announce_again(now), LowerPriorityHeard(source, theirs)]
+        return [*actions, *self._tenure.announce_again(now), LowerPriorityHeard(source, theirs)]
 
     def _yield(self, advertisement: Advertisement, source: IPAddress, now: float) -> Actions:
         theirs = advertisement.priority
         reason = Reason.HIGHER_PRIORITY if theirs > self.effective_priority else Reason.HIGHER_ADDRESS
         first: Actions = [SendAdvertisement(self.effective_priority)] if self.parameters.higher_prio_send_advert else []
-        actions = self._become_backup(now, reason, f"{source} advertises priority {theirs}")
+        actions = self._become_backup(now, reason, f"{source} advertises priority {theirs}", relieved=True)
         self._accept(advertisement, source, now)
         return [*first, *actions]
-
-    def _announce_again(self, now: float) -> Actions:
-        if not self.serving:
-            return []
-        repeat = self._garp.lower_priority_heard(now)
-        self._arm_garp()
-        return [AnnounceAddresses(repeat)] if repeat else []
-
-    def _group_demoted(self, member: str, now: float) -> Actions:
-        if self.state is not State.MASTER or self._in_phase(Phase.RELEASING):
-            return []
-        return self._become_backup(now, Reason.SYNC_GROUP, f"{member} went BACKUP")
-
-    def _advertisement_received(self, advertisement: Advertisement, source: IPAddress, now: float) -> Actions:
-        match self.state:
-            case State.BACKUP:
-                return self._backup_hears(advertisement, source, now)
-            case State.MASTER:
-                return self._master_hears(advertisement, source, now)
-            case State.INIT | State.FAULT:
-                return []
-            case _:
-                assert_never(self.state)
 
     # --- gates and leaving -------------------------------------------------------------------------------------------
 
@@ -469,24 +443,38 @@ class VirtualRouter:
         return self._gate_failed(f"the gates did not open within {self.parameters.gate_timeout:g} s", now)
 
     def _leave(self, now: float, target: State, reason: Reason, detail: str) -> Actions:
-        """Give MASTER up by our own will: the peers learn it by priority 0, after the gates are closed."""
+        """Give MASTER up by our own will.
+
+        With gates: break before make, they are closed while we still advertise, then priority 0. Without, and in good
+        health: make before break, priority 0 and then answering until the successor is heard.
+        """
         self._leaving = (target, reason, detail)
         if self.phase is Phase.RELEASING:
             return []
-        if not self._gates_wanted:
+        if self._tenure.gated:
+            return self._tenure.release(now)
+        if not self.serving or target is State.FAULT:
             return self._left(now)
-        held: Actions = [ReleaseAddresses()] if self.phase is Phase.SERVING else []
-        self.phase = Phase.RELEASING
-        self._gates_wanted = False
-        self._garp.stop()
-        self._arm_garp()
-        self.timers[Timer.GATE] = now + self.parameters.gate_timeout
-        return [*held, CloseGates()]
+        # The successor comes within its skew time, which is longest for priority 1.
+        self._tenure.hand_over(until=now + self._skew(1) + self.parameters.advert_int)
+        return [SendAdvertisement(0)]
 
-    def _left(self, now: float) -> Actions:
+    def _nobody_took_over(self, now: float) -> Actions:
+        if self._leaving is not None and self._leaving[0] is not State.BACKUP:
+            return self._left(now)
+        self._leaving = None
+        self._tenure.resume()
+        return self._advertise(now)
+
+    def _left(self, now: float, *, relieved: bool = False) -> Actions:
         assert self._leaving is not None
         target, reason, detail = self._leaving
-        actions: Actions = [SendAdvertisement(0), *self._move(now, target, reason, detail)]
+        actions: Actions = [] if self._in_phase(Phase.HANDING_OVER) else [SendAdvertisement(0)]
+        if target is State.BACKUP:
+            actions += self._become_backup(now, reason, detail, relieved=relieved)
+            self._preemption.forbidden = True  # the successor is to stay
+            return actions
+        actions += self._move(now, target, reason, detail, relieved=relieved)
         if target is State.FAULT:
             if self._gate_fault:
                 self.timers[Timer.GATE_COOL_DOWN] = now + self.parameters.gate_cool_down
@@ -495,12 +483,9 @@ class VirtualRouter:
 
     # --- every change of state goes through here ---------------------------------------------------------------------
 
-    def _move(self, now: float, new: State, reason: Reason, detail: str) -> Actions:
+    def _move(self, now: float, new: State, reason: Reason, detail: str, *, relieved: bool = False) -> Actions:
         """Enter any state but MASTER, giving back what a MASTER holds."""
-        actions: Actions = [ReleaseAddresses()] if self.serving else []
-        if self._gates_wanted:
-            self._gates_wanted = False
-            actions.append(CloseGates())
+        actions = self._tenure.release(now, relieved=relieved)
         self._enter_state(now, new, reason, detail)
         return [*actions, self._tell()]
 
@@ -509,14 +494,12 @@ class VirtualRouter:
         return Transition(old, self.state, self.reason, self.detail)
 
     def _enter_state(self, now: float, new: State, reason: Reason, detail: str) -> None:
-        self.state, self.phase, self.since, self.reason, self.detail = new, Phase.SERVING, now, reason, detail
+        self.state, self.since, self.reason, self.detail = new, now, reason, detail
         self.timers.clear()
         self.wants_master = False
-        self._lower_since = None
+        self._preemption = Preemption()
         self._zero_heard = False
-        self._preempting = ""
         self._leaving = None
-        self._garp.stop()
         self._owner_conflict.over()
 
     def _in_phase(self, phase: Phase) -> bool:

@@ -54,6 +54,11 @@ class Addresses:
         """In configured order, excluded ones last."""
         return list(self._leases)
 
+    @property
+    def leases(self) -> list[Lease]:
+        """The lease of each VIP, held or not."""
+        return list(self._leases.values())
+
     def present(self, vip: VirtualAddress) -> bool:
         """Whether it is on its interface now, by our doing or not."""
         return any(found.address == vip.address for found in self._node.netlink.addresses(vip.device))

@@ -78,12 +78,24 @@ def residue(
     for entry in left.entries.values():
         if entry.router in keeps:
             dropped = tuple(held for held in entry.addresses if held.address not in addresses)
-            entry = replace(entry, addresses=dropped, goodbyes=(), undo=())  # noqa: PLW2901
+            entry = replace(entry, addresses=dropped, goodbyes=(), undo=())
         elif not unnoticed(entry, left, now):
-            entry = replace(entry, goodbyes=())  # noqa: PLW2901
+            entry = replace(entry, goodbyes=())
         if entry.addresses or entry.goodbyes or entry.undo:
             found.append(entry)
     return found
+
+
+def note(tracker: Tracker) -> TrackerNote:
+    """What a tracker says, for the journal."""
+    return TrackerNote(
+        kind=tracker.kind,
+        name=tracker.name,
+        up=tracker.up,
+        broken=tracker.broken,
+        since=tracker.since,
+        detail=tracker.detail,
+    )
 
 
 def tracker(note: TrackerNote) -> Tracker:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pyvrrp.core.events import Event, GatesClosed, GatesFailed, GatesOpened
-from pyvrrp.daemon.plugins import Gate, GateFailed
+from pyvrrp.daemon.plugins import Gate, GateFailed, Undoable
 
 _LOG = logging.getLogger("pyvrrp")
 _RETRY = 1.0
@@ -36,6 +36,21 @@ class GateRunner:
     def held(self) -> list[str]:
         """The names of the gates that are acquired, perhaps partly."""
         return [gate.name for gate in self._held]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all gates, in the order of acquisition."""
+        return [gate.name for gate in self._gates]
+
+    @property
+    def undo(self) -> list[tuple[str, ...]]:
+        """The commands that give back what is or may be held, should the daemon die."""
+        gates = self._gates if self._wish or self._held else ()
+        return [tuple(argv) for gate in reversed(gates) if isinstance(gate, Undoable) for argv in gate.undo]
+
+    def adopt(self) -> None:
+        """The process before has acquired all gates for us."""
+        self._wish, self._held = True, list(self._gates)
 
     def open(self) -> None:
         """Wish for all gates to be acquired, in order."""

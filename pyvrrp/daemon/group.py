@@ -28,7 +28,8 @@ class Group:
         """The group as a whole is in another state."""
         _LOG.info("sync group %s: %s -> %s", self.config.name, transition.old.value, transition.new.value)
         leaving = all(member.router.reason is Reason.SHUTDOWN for member in members)
-        if transition.new is State.INIT and not leaving:
+        adopted = all(member.router.reason is Reason.ADOPTED for member in members)
+        if (transition.new is State.INIT and not leaving) or adopted:
             return
         state = "STOP" if transition.new is State.INIT else transition.new.value
         self._last = asyncio.create_task(self._tell(state, members, self._last))

@@ -28,7 +28,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pyvrrp.core.supervision import (
     PROGRAM_ERROR,
@@ -53,6 +53,9 @@ from pyvrrp.core.supervision import (
 from pyvrrp.daemon.guard_children import become_speaker, leave_after, say, take_down
 from pyvrrp.daemon.starter import Starter
 
+if TYPE_CHECKING:
+    from pyvrrp.daemon.logs import LogOptions
+
 CHANNEL, ADOPT, RESTARTS = "PYVRRP_GUARD", "PYVRRP_ADOPT", "PYVRRP_RESTARTS"
 "the speaker's environment: the descriptor of its socket, whether it may adopt, how often it was started again"
 _SYSTEMD = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
@@ -62,25 +65,16 @@ _PROGRAM = "import sys; sys.path.append(sys.argv[1]); from pyvrrp.daemon.guard i
 _MESSAGE_BYTES = 65536
 
 
-class LogSettings(Protocol):
-    """pyvrrp.daemon.logs.LogOptions, which the guard itself never imports."""
-
-    level: int
-    destination: Any
-    file: Any
-    facility: str
-
-
-def become_guard(log: LogSettings, *, directory: str, starter: int | None = None) -> NoReturn:
+def become_guard(log: LogOptions, *, directory: str, starter: Starter | None = None) -> NoReturn:
     """Replace this process by the guard of a speaker that is run as this program was; raises OSError.
 
-    `directory` is where this program was started, `starter` the pipe of pyvrrp.daemon.starter.
+    `directory` is where this program was started, `starter` is told when the speaker is ready.
     """
     library = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     settings = {
         "argv": [sys.executable, *sys.orig_argv[1:]],
         "directory": directory,
-        "starter": starter,
+        "starter": None if starter is None else starter.pipe,
         "log": {
             "level": log.level,
             "destination": log.destination.value,
@@ -88,8 +82,8 @@ def become_guard(log: LogSettings, *, directory: str, starter: int | None = None
             "facility": log.facility,
         },
     }
-    if starter is not None:
-        os.set_inheritable(starter, True)
+    if starter is not None and starter.pipe is not None:
+        os.set_inheritable(starter.pipe, True)
     os.execv(sys.executable, [sys.executable, "-I", "-S", "-c", _PROGRAM, library, json.dumps(settings)])
 
 
@@ -206,7 +200,7 @@ class Guard:
             self._events.append(Exited(error.errno or 1))
             return
         if self._speaker == 0:
-            become_speaker(self._argv, self._directory, theirs.fileno(), environment)
+            become_speaker(self._argv, self._directory, theirs.fileno(), environment, hurry=adopt)
         theirs.close()
         ours.setblocking(False)
         self._spawned += 1

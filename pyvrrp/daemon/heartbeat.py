@@ -11,6 +11,7 @@ import socket
 import struct
 from collections.abc import Callable, MutableMapping
 
+from pyvrrp.config.model import Config
 from pyvrrp.daemon.guard import ADOPT, CHANNEL, RESTARTS
 from pyvrrp.daemon.pidfile import PidFile
 from pyvrrp.daemon.timers import Deadline, Timers
@@ -37,6 +38,12 @@ class GuardChannel:
         """The guard's process id."""
         pid, _, _ = _UCRED.unpack(self._channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
         return int(pid)
+
+    def end_hurry(self) -> None:
+        """One that adopts is started with the highest priority (nice -20); go on with the guard's own."""
+        if self.adopt:
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, self.pid))
 
     def tell(self, **members: object) -> None:
         """Send a message; see pyvrrp.daemon.guard."""
@@ -67,6 +74,19 @@ def connect(environ: MutableMapping[str, str] = os.environ) -> GuardChannel | No
     if os.getppid() != channel.pid:  # it died before that
         os.kill(os.getpid(), signal.SIGTERM)
     return channel
+
+
+def guard_timeout(config: Config) -> float:
+    """Seconds of silence after which the speaker counts as hung."""
+    if config.globals.guard_timeout is not None:
+        return config.globals.guard_timeout
+    return max(1.0, min((each.parameters.advert_int for each in config.instances), default=1.0))
+
+
+def adoption_time(config: Config) -> float:
+    """Seconds in which a new speaker must be ready to adopt: half the shortest time that any peer waits."""
+    waits = (each.parameters.down_timer_adverts * each.parameters.advert_int for each in config.instances)
+    return max(1.0, min(waits, default=0.0) / 2)
 
 
 class Heartbeat:

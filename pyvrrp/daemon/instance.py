@@ -10,7 +10,6 @@ from ipaddress import ip_interface
 from typing import Protocol, assert_never
 
 from pyvrrp.config.model import VirtualAddress, VrrpInstance
-from pyvrrp.core.auth import AuthenticationHeader, NoAuthentication, Security, SimpleText
 from pyvrrp.core.datagram import Datagram
 from pyvrrp.core.discard import Discard, DiscardReason, Statistics
 from pyvrrp.core.events import (
@@ -39,9 +38,10 @@ from pyvrrp.daemon.gates import GateRunner
 from pyvrrp.daemon.node import Node
 from pyvrrp.daemon.notify import NotifyQueue
 from pyvrrp.daemon.plugins import Gate
+from pyvrrp.daemon.record import Record
+from pyvrrp.daemon.security import security_of
 from pyvrrp.daemon.timers import Deadline
 from pyvrrp.host.capabilities import MissingCapability
-from pyvrrp.host.crypto import hmac_md5
 
 _LOG = logging.getLogger("pyvrrp")
 
@@ -74,7 +74,7 @@ class Instance:
         self.statistics = Statistics()
         self.router = VirtualRouter(parameters)
         self.deadline = Deadline(lambda _: None)
-        self.gates = GateRunner(config.name, gates, lambda event: owner.deliver(self, event))
+        self.gates = GateRunner(config.name, gates, self._gates_answered)
         seconds = lease_seconds(parameters, node.settings.vip_lease)
         self.addresses = Addresses(config.name, node, config.virtual_addresses, seconds, self.statistics)
         self.last_change: Transition | None = None
@@ -83,11 +83,14 @@ class Instance:
         self.deleted = False
         "left the configuration at a reload: notify_deleted instead of notify_stop"
         self._owner = owner
-        self._security = _security(config)
+        self.security = security_of(config)
+        self.record = Record(self)
         self._reception = self._make_reception(parameters)
         self._transmission: Transmission | None = None
         self._listening_on: int | None = None
         self._deaf = ""
+        self.broken = ""
+        "an action that failed unexpectedly: a fault, for a while"
         self._left = asyncio.Event()
         self._waiting: deque[Action] = deque()
         self._worker: asyncio.Task[None] | None = None
@@ -111,6 +114,8 @@ class Instance:
         faults = [self._deaf] if self._deaf else []
         if self.config.unicast_fault_no_peer and self.config.unicast and not self.config.unicast_peers:
             faults.append("unicast_peer names nobody (unicast_fault_no_peer)")
+        if self.broken:
+            faults.append(self.broken)
         return (*faults, *self.addresses.faults.values())
 
     # --- configuration -----------------------------------------------------------------------------------------------
@@ -139,7 +144,7 @@ class Instance:
             }
         return Reception(
             parameters=parameters,
-            security=self._security,
+            security=self.security,
             unicast=self.config.unicast,
             group=self.group,
             peers=peers,
@@ -151,12 +156,14 @@ class Instance:
         await self.idle()
         self.stop_listening()
         self.config = config
-        self._security = _security(config, self._security)
+        self.security = security_of(config, self.security)
         self._reception = self._make_reception(parameters)
         self._transmission = None
         self.listen()
         await self.addresses.change(config.virtual_addresses, lease_seconds(parameters, self.node.settings.vip_lease))
-        return self.router.reconfigure(parameters, self.node.clock())
+        actions = self.router.reconfigure(parameters, self.node.clock())
+        self.record.note()
+        return actions
 
     # --- listening ---------------------------------------------------------------------------------------------------
 
@@ -210,6 +217,10 @@ class Instance:
 
     # --- acting ------------------------------------------------------------------------------------------------------
 
+    def _gates_answered(self, event: Event) -> None:
+        self.record.note()
+        self._owner.deliver(self, event)
+
     def perform(self, actions: Iterable[Action]) -> None:
         """Carry the actions out in order; nothing makes an advertisement wait."""
         for action in actions:
@@ -241,28 +252,38 @@ class Instance:
     async def _work(self) -> None:
         try:
             while self._waiting:
-                await self._carry_out(self._waiting.popleft())
+                action = self._waiting.popleft()
+                try:
+                    await self._carry_out(action)
+                except Exception as error:  # a mistake of ours must not leave a MASTER that has no address
+                    _LOG.exception("%s: %s failed", self.name, type(action).__name__)
+                    self.broken = f"{type(action).__name__} failed: {type(error).__name__}: {error}"
+                    self._owner.faults_changed(self)
         finally:
             self._worker = None
 
     async def _carry_out(self, action: Action) -> None:
         match action:
             case AcquireAddresses():
+                self.record.note(acquiring=True)
                 await self.addresses.acquire()
                 if self.addresses.faults:
                     self._owner.faults_changed(self)
             case ReleaseAddresses():
                 await asyncio.sleep(action.after)
                 await self.addresses.release()
+                self.record.note()
             case AnnounceAddresses():
                 self.addresses.announce(action.repeat)
             case OpenGates():
-                self.gates.open()
+                self.gates.open()  # it begins with the next turn of the loop: the journal knows before
+                self.record.note()
             case CloseGates():
                 self.gates.close()
             case LowerPriorityHeard():
                 self.notify.lower_priority()
             case Transition():
+                self.record.note()
                 if self.config.unicast and (action.old, action.new) == (State.FAULT, State.BACKUP):
                     self._tell_peers_of_source()
                 self._notify(action)
@@ -272,7 +293,7 @@ class Instance:
                 assert_never(action)
 
     def _advertise(self, priority: int) -> None:
-        transmission = self._current_transmission()
+        transmission = self.transmission()
         wire = self.node.wire(self.config.interface)
         if transmission is None or wire is None:
             self.statistics.send_errors += 1
@@ -291,13 +312,15 @@ class Instance:
         if not sent:
             return
         self.statistics.advertisements_sent += 1
+        self.record.sent(priority, self.node.clock())
         if priority == 0:
             self.statistics.priority_zero_sent += 1
         else:
             # No advertisement, no lease: peers that can't hear us will take the addresses.
             self.addresses.renew()
 
-    def _current_transmission(self) -> Transmission | None:
+    def transmission(self) -> Transmission | None:
+        """What it sends now; None: it has had no address to send from yet."""
         source = self.router.source
         if self._transmission is None or self._transmission.source != source:
             if source is None:
@@ -307,7 +330,7 @@ class Instance:
                 self.router.parameters,
                 source,
                 [peer.address for peer in config.unicast_peers] if group is None else [group],
-                security=self._security,
+                security=self.security,
                 unicast=config.unicast,
                 ttl=config.unicast_ttl if config.unicast else 255,
                 v3_checksum_as_v2=config.v3_checksum_as_v2,
@@ -333,7 +356,7 @@ class Instance:
         self._told_discards.clear()
         if transition.reason is Reason.SHUTDOWN:
             self._left.set()
-        if transition.new is State.MASTER:
+        if transition.new is State.MASTER and transition.reason is not Reason.ADOPTED:
             self.statistics.became_master += 1
         if transition.old is State.MASTER:
             self.statistics.released_master += 1
@@ -362,20 +385,8 @@ class Instance:
     def _notify(self, transition: Transition) -> None:
         if transition.reason is Reason.SHUTDOWN:
             state = "DELETED" if self.deleted else "STOP"
-        elif transition.new is State.INIT:
+        elif transition.new is State.INIT or transition.reason is Reason.ADOPTED:
             return
         else:
             state = transition.new.value
         self.notify.transition(state, self.router.effective_priority)
-
-
-def _security(config: VrrpInstance, before: Security | None = None) -> Security:
-    """The authentication of an instance; an AH's sequence goes on where the one before was."""
-    match config.authentication:
-        case None:
-            return NoAuthentication()
-        case authentication if authentication.auth_type == "AH":
-            sequence = before.sequence if isinstance(before, AuthenticationHeader) else 0
-            return AuthenticationHeader(authentication.key, hmac_md5, sequence)
-        case authentication:
-            return SimpleText(authentication.key)

@@ -15,17 +15,34 @@ import logging
 import os
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Self
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 VERSION = 1
 "lines of another version are not understood"
 _SENT = struct.Struct("=dI4x")
+_SLOTS = range(1 << 16)
+"places in journal.sent; a larger number is none that we wrote, and would make the file huge"
 _SPARE_LINES = 200
 "so many superseded lines, and three for each that counts, before the file is written anew"
 
+_PLAIN: Mapping[str, type | tuple[type, ...]] = {
+    "str": str,
+    "int": int,
+    "bool": bool,
+    "float": (float, int),
+    "bool | None": (bool, NoneType),
+    "float | None": (float, int, NoneType),
+}
+"by annotation"
+
 _LOG = logging.getLogger("pyvrrp")
+_T = TypeVar("_T", bound="DataclassInstance")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,13 +124,15 @@ class Left:
     def take(self, line: Mapping[str, Any]) -> None:
         """Take a line in; raises KeyError, TypeError or ValueError for one that is not ours."""
         if "entry" in line:
-            entry = _entry(line["entry"])
+            entry, slot = _entry(line["entry"]), line["slot"]
+            if not isinstance(slot, int) or slot not in _SLOTS:
+                raise ValueError(f"{slot!r} is no place in journal.sent")
             self.entries[entry.router] = entry
-            self.slots[entry.router] = int(line["slot"])
+            self.slots[entry.router] = slot
         elif "gone" in line:
             self.entries.pop(line["gone"], None)
         elif "tracker" in line:
-            note = TrackerNote(**line["tracker"])
+            note = _typed(TrackerNote(**line["tracker"]))
             self.trackers[note.kind, note.name] = note
 
 
@@ -130,7 +149,8 @@ def read(path: Path) -> Left:
     header = _parsed(first)
     if header.get("version") != VERSION or header.get("boot") != _boot():
         return left
-    left.net_namespace = header.get("net_namespace")
+    namespace = header.get("net_namespace")
+    left.net_namespace = namespace if isinstance(namespace, str) else None
     for line in lines:
         with contextlib.suppress(KeyError, TypeError, ValueError):
             left.take(_parsed(line))
@@ -169,8 +189,10 @@ class Journal:
         """Read what the process before has left, and go on from there: it counts until something else is noted."""
         journal = cls(path, net_namespace)
         with journal._told_once():
-            journal.left = read(path)
-            journal._now = read(path)
+            left = journal.left = read(path)
+            journal._now = replace(
+                left, entries=dict(left.entries), trackers=dict(left.trackers), slots=dict(left.slots)
+            )
             journal._sent = os.open(_sent_file(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             journal._rewrite()
         return journal
@@ -182,24 +204,28 @@ class Journal:
         if entry.router not in self._now.slots:
             self._now.slots[entry.router] = max(self._now.slots.values(), default=-1) + 1
             self.sent(entry.router, 0.0, 0)  # somebody else may have had the place
+        self._now.entries[entry.router] = entry
         self._write({"entry": asdict(entry), "slot": self._now.slots[entry.router]})
 
     def gone(self, router: str) -> None:
         """It holds nothing any more and is no part of the configuration."""
-        if router in self._now.entries:
+        if self._now.entries.pop(router, None) is not None:
             self._write({"gone": router})
 
     def note_tracker(self, note: TrackerNote) -> None:
         """Write down what a tracker says."""
         if self._path is not None and self._now.trackers.get((note.kind, note.name)) != note:
+            self._now.trackers[note.kind, note.name] = note
             self._write({"tracker": asdict(note)})
 
     def sent(self, router: str, now: float, sequence: int) -> None:
         """An advertisement was sent; only for a router that has been noted."""
         slot = self._now.slots.get(router)
         if slot is not None and self._sent >= 0:
-            with self._told_once():
+            try:
                 os.pwrite(self._sent, _SENT.pack(now, sequence), slot * _SENT.size)
+            except OSError as error:
+                self._failed(error)
 
     def close(self, *, forget: bool) -> None:
         """Stop writing; with `forget` there is nothing to be adopted or undone, the files go."""
@@ -213,7 +239,6 @@ class Journal:
                 remove(path)
 
     def _write(self, line: dict[str, Any]) -> None:
-        self._now.take(line)
         with self._told_once():
             if self._lines > 4 * (len(self._now.entries) + len(self._now.trackers)) + _SPARE_LINES:
                 self._rewrite()
@@ -246,22 +271,43 @@ class Journal:
         try:
             yield
         except OSError as error:
-            self._lines = 1 << 30  # the file may end in half a line: the next write makes it anew
-            if not self._told:
-                _LOG.error("journal %s: %s; a crash can't be undone, nor its role adopted", self._path, error.strerror)
-            self._told = True
+            self._failed(error)
+
+    def _failed(self, error: OSError) -> None:
+        self._lines = 1 << 30  # the file may end in half a line: the next write makes it anew
+        if not self._told:
+            _LOG.error("journal %s: %s; a crash can't be undone, nor its role adopted", self._path, error.strerror)
+        self._told = True
 
 
 def _entry(data: Mapping[str, Any]) -> Entry:
-    return Entry(
+    entry = Entry(
         **{
             **data,
-            "addresses": tuple(Held(**each) for each in data["addresses"]),
-            "goodbyes": tuple(Goodbye(**each) for each in data["goodbyes"]),
-            "gates": tuple(data["gates"]),
-            "undo": tuple(tuple(argv) for argv in data["undo"]),
+            "addresses": tuple(_typed(Held(**each)) for each in data["addresses"]),
+            "goodbyes": tuple(_typed(Goodbye(**each)) for each in data["goodbyes"]),
+            "gates": _words(data["gates"]),
+            "undo": tuple(_words(argv) for argv in data["undo"]),
         }
     )
+    for message in (*(held.delete for held in entry.addresses), *(goodbye.packet for goodbye in entry.goodbyes)):
+        bytes.fromhex(message)
+    return _typed(entry)
+
+
+def _typed(made: _T) -> _T:
+    """The same, when its plain members have the types that they should; raises TypeError."""
+    for member in fields(made):
+        kinds = _PLAIN.get(str(member.type))
+        if kinds and not isinstance(getattr(made, member.name), kinds):
+            raise TypeError(f"{type(made).__name__}.{member.name} is no {member.type}")
+    return made
+
+
+def _words(data: Any) -> tuple[str, ...]:
+    if not isinstance(data, list | tuple) or not all(isinstance(word, str) for word in data):
+        raise TypeError(f"{data!r} is no list of words")
+    return tuple(data)
 
 
 def _encoded(line: Mapping[str, Any]) -> bytes:
@@ -271,7 +317,7 @@ def _encoded(line: Mapping[str, Any]) -> bytes:
 def _parsed(line: bytes) -> Mapping[str, Any]:
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

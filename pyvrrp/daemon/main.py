@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import signal
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import NoReturn
 
 from pyvrrp.config.diagnostics import Diagnostics, Severity
 from pyvrrp.config.load import Loaded, load
@@ -16,16 +18,20 @@ from pyvrrp.config.model import Config
 from pyvrrp.daemon import plugins as plugin_registry
 from pyvrrp.daemon.control import ControlServer, Refused, status_method
 from pyvrrp.daemon.dump import Dump, dump
+from pyvrrp.daemon.heartbeat import GuardChannel, Heartbeat, adoption_time, connect, guard_timeout
+from pyvrrp.daemon.journal import Journal
 from pyvrrp.daemon.options import SIGNALS, ExitStatus, RunOptions
 from pyvrrp.daemon.pidfile import AlreadyRunning, PidFile
 from pyvrrp.daemon.plugins import Plugin
-from pyvrrp.daemon.run_directory import Unusable, control_socket, pid_files, prepare
+from pyvrrp.daemon.restart import obstacle
+from pyvrrp.daemon.run_directory import Unusable, control_socket, journal, pid_files, prepare
 from pyvrrp.daemon.snapshot import Snapshot
 from pyvrrp.daemon.speaker import Speaker
 from pyvrrp.daemon.status import DaemonStatus, Reload, iso
 from pyvrrp.daemon.systemd import Systemd
 from pyvrrp.host.capabilities import MissingCapability, missing
 from pyvrrp.host.namespace import enter_namespace
+from pyvrrp.host.scheduling import schedule
 
 _LOG = logging.getLogger("pyvrrp")
 _LEVELS = {Severity.ERROR: logging.ERROR, Severity.WARNING: logging.WARNING, Severity.NOTE: logging.INFO}
@@ -41,6 +47,7 @@ class CannotRun(Exception):
 
 def run(options: RunOptions) -> int:
     """Run until told to stop; returns the exit status. Raises Unusable (a file or directory)."""
+    guard = connect()
     with contextlib.ExitStack() as undo:
         try:
             plugins = plugin_registry.load() if options.plugins else []
@@ -50,10 +57,11 @@ def run(options: RunOptions) -> int:
                 enter_namespace(namespace)
             if lacking := missing():
                 raise CannotRun(ExitStatus.MISSING_PERMISSION, str(MissingCapability(*lacking)))
-            for pid_file in _pid_files(options, loaded.config.globals.instance):
+            for pid_file in _pid_files(options, loaded.config.globals.instance, guard):
                 pid_file.acquire()
                 undo.callback(pid_file.release)
-            return _run_loop(Daemon(options, loaded, plugins))
+            schedule(loaded.config.globals.scheduling)
+            return _run_loop(Daemon(options, loaded, plugins, guard))
         except AlreadyRunning as running:
             _LOG.log(logging.INFO if options.keepalived_form else logging.ERROR, "%s", running)
             return ExitStatus.OK if options.keepalived_form else ExitStatus.FATAL
@@ -93,12 +101,18 @@ def _log_diagnostics(diagnostics: Diagnostics) -> None:
         _LOG.log(_LEVELS[found.severity], "%s", found)
 
 
-def _pid_files(options: RunOptions, instance: str | None) -> list[PidFile]:
+def _pid_files(options: RunOptions, instance: str | None, guard: GuardChannel | None) -> list[PidFile]:
+    """Those of this process; that of the first process is the guard's, which gets it locked at the first start."""
     first, vrrp = pid_files(options.run_dir, instance, keepalived_form=options.keepalived_form)
-    paths = [options.pid_file or first, options.vrrp_pid_file or vrrp]
     if not options.keepalived_form and options.pid_file is None:
         prepare(options.run_dir)
-    return [PidFile(path) for path in paths if path is not None]
+    ours = [PidFile(options.pid_file or first)]
+    if guard is not None:
+        for pid_file in ours if guard.restarts == 0 else ():
+            pid_file.acquire(guard.pid)
+            guard.keep(pid_file)
+        ours.clear()
+    return [*ours, *(PidFile(path) for path in (options.vrrp_pid_file or vrrp,) if path is not None)]
 
 
 def _run_loop(daemon: Daemon) -> int:
@@ -115,13 +129,17 @@ def _run_loop(daemon: Daemon) -> int:
 class Daemon:
     """One run of the daemon on one loop."""
 
-    def __init__(self, options: RunOptions, loaded: Loaded, plugins: Sequence[Plugin]) -> None:
+    def __init__(
+        self, options: RunOptions, loaded: Loaded, plugins: Sequence[Plugin], guard: GuardChannel | None = None
+    ) -> None:
         self.options = options
+        self.guard = guard
         self.speaker = Speaker(loaded.config, plugins=plugins)
-        self.systemd = Systemd()
+        self.systemd = Systemd() if guard is None else Systemd(relay=lambda text: guard.tell(notify=text))
         self.last_reload: Reload | None = None
         self._plugins = plugins
         self._stop = asyncio.Event()
+        self._restarting = False
         self._reload = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._snapshot: Snapshot | None = None
@@ -131,17 +149,22 @@ class Daemon:
         settings = self.speaker.config.globals
         control = ControlServer(
             control_socket(self.options.run_dir, settings.instance),
-            {"status": status_method(self.status), "switchover": self.switchover},
+            {"status": status_method(self.status), "switchover": self.switchover, "restart": self.restart},
         )
         self._handle_signals()
         await control.start()
         try:
+            self._open_journal()
             try:
                 await self.speaker.start()
             except (MissingCapability, OSError) as error:
                 status = ExitStatus.MISSING_PERMISSION if isinstance(error, MissingCapability) else ExitStatus.FATAL
                 raise CannotRun(status, str(error)) from error
-            self._snapshot = Snapshot(self.speaker, str(self.options.config_file), time.time(), time.monotonic())
+            self._snapshot = Snapshot(
+                self.speaker, str(self.options.config_file), time.time(), time.monotonic(), self.guard
+            )
+            self._begin_heartbeat()
+            schedule(settings.scheduling)  # the threads too
             gc.collect()
             gc.freeze()  # what lives until the end is not looked at again: a collection takes 0.2 ms instead of 10
             self.systemd.ready(f"{len(self.speaker.instances)} virtual routers")
@@ -149,8 +172,11 @@ class Daemon:
             if self.options.dump_config:
                 await self._dump(Dump.DATA)
             await self._until_stopped()
+            if self._restarting:
+                await self._leave_to_successor(control)
             self.systemd.stopping()
             await self.speaker.stop(keep_addresses=self.options.keep_addresses)
+            self.speaker.journal.close(forget=not self.options.keep_addresses)
             _LOG.info("stopped")
         finally:
             await control.stop()
@@ -161,6 +187,46 @@ class Daemon:
         await asyncio.wait(reasons, return_when=asyncio.FIRST_COMPLETED)
         for reason in reasons:
             reason.cancel()
+
+    # --- the guard ---------------------------------------------------------------------------------------------------
+
+    def _open_journal(self) -> None:
+        settings = self.speaker.config.globals
+        path = journal(self.options.run_dir, settings.instance)
+        self.speaker.journal = Journal.open(path, self.options.net_namespace or settings.net_namespace)
+        if self.guard is not None:
+            self.guard.tell(journal=str(path))
+            self.speaker.adopt = self.guard.adopt
+
+    def _begin_heartbeat(self) -> None:
+        timers, guard, watchdog = self.speaker.node.timers, self.guard, self.systemd.watchdog_interval
+        if guard is not None:
+            guard.end_hurry()
+            guard.tell(ready=[guard_timeout(self.speaker.config), adoption_time(self.speaker.config)])
+            timeout, beat = (lambda: guard_timeout(self.speaker.config)), (lambda seconds: guard.tell(beat=seconds))
+            Heartbeat(timers, timeout, beat).start(self.speaker.clock())
+        elif watchdog is not None:
+            Heartbeat(timers, lambda: 2 * watchdog, lambda _: self.systemd.watchdog()).start(self.speaker.clock())
+
+    def restart(self, _: Mapping[str, object]) -> Mapping[str, object]:
+        """The control method `restart`: leave without a word, for a process with other code that adopts the role."""
+        self.status()
+        if self.guard is None:
+            raise Refused("it runs without a guard, which would start it again; stop it and start it")
+        if why := obstacle(self.speaker.instances.values()):
+            raise Refused(why)
+        self._restarting = True
+        self._stop.set()
+        return {"pid": os.getpid()}
+
+    async def _leave_to_successor(self, control: ControlServer) -> NoReturn:
+        """End as if killed, but with nothing half done: the journal and the kernel have all that is to be adopted."""
+        await self.speaker.settle()
+        await control.stop()
+        _LOG.info("restarting")
+        os._exit(ExitStatus.RESTART)
+
+    # --- requests ----------------------------------------------------------------------------------------------------
 
     def switchover(self, parameters: Mapping[str, object]) -> Mapping[str, object]:
         """The control method `switchover`: `instances` names them, none means all that are MASTER here."""
@@ -240,6 +306,7 @@ class Daemon:
             return False, f"{refused}; the running configuration stays"
         if (fixed := _fixed(self.speaker.config)) != _fixed(loaded.config):
             return False, f"{fixed} can't change while running; restart instead; the running configuration stays"
+        schedule(loaded.config.globals.scheduling)
         return True, str(await self.speaker.reload(loaded.config))
 
 

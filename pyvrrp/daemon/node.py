@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pyvrrp.config.model import Globals, VirtualAddress
 from pyvrrp.core.announcement import Announcer, Frame, announcement
+from pyvrrp.daemon.journal import Journal
 from pyvrrp.daemon.timers import Deadline, Timers
 from pyvrrp.daemon.wire import Wire
 from pyvrrp.host.netlink import Change, Netlink
@@ -26,6 +27,7 @@ class Node:
         self.clock = clock
         self.timers = Timers(clock)
         self.wires: dict[str, Wire] = {}
+        self.journal = Journal()
         self._tasks: set[asyncio.Task[None]] = set()
         self._announcers: dict[str, tuple[Announcer, Deadline]] = {}
 

@@ -27,7 +27,9 @@ class ExitStatus(IntEnum):
     NO_CONFIG = 6
     "the configuration file can't be read"
     PROGRAM_ERROR = 70
-    "an error of ours"
+    "an error of ours, or the guard has given up"
+    RESTART = 75
+    "of the speaker alone: the guard is to start it again"
 
 
 SIGNALS: Mapping[str, int] = MappingProxyType(

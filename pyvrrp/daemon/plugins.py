@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from pyvrrp.config.diagnostics import Diagnostics
 from pyvrrp.config.keywords import Keyword
@@ -51,6 +51,14 @@ class Gate(Protocol):
 
     async def release(self) -> None:
         """Give it back, or raise GateFailed."""
+
+
+@runtime_checkable
+class Undoable(Protocol):
+    """A gate that commands can give back too, when the daemon is not there to call `release`: it was killed."""
+
+    undo: Sequence[Sequence[str]]
+    """The argv of each, in order; run as the daemon's user with 30 s for each, also when nothing was acquired yet."""
 
 
 class Service(Protocol):

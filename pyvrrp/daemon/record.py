@@ -22,8 +22,8 @@ It has to be above all that is sent until somebody else sends it, and the journa
 
 def router_of(config: VrrpInstance) -> str:
     """What makes it the same virtual router in the next process, whatever it is called there."""
-    cast = "unicast" if config.unicast else "multicast"
-    return f"{config.interface} IPv{config.parameters.family} VRRPv{config.parameters.version} {cast} {config.parameters.vrid}"
+    parameters, cast = config.parameters, "unicast" if config.unicast else "multicast"
+    return f"{config.interface} IPv{parameters.family} VRRPv{parameters.version} {cast} {parameters.vrid}"
 
 
 class Record:
@@ -57,11 +57,11 @@ class Record:
             )
         )
 
-    def sent(self, now: float) -> None:
-        """An advertisement was sent."""
+    def sent(self, priority: int, now: float) -> None:
+        """An advertisement was sent; after priority 0 nobody waits for another one."""
         security = self._instance.security
         sequence = security.sequence if isinstance(security, AuthenticationHeader) else 0
-        self._journal.sent(router_of(self._instance.config), now, sequence)
+        self._journal.sent(router_of(self._instance.config), now if priority > 0 else 0.0, sequence)
         if sequence > self._reserved - RESERVE // 2 and self._reserved:
             self.note()
 

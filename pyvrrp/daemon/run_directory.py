@@ -24,6 +24,11 @@ def control_socket(run_dir: Path, instance: str | None = None) -> Path:
     return run_dir / (f"control-{instance}" if instance else "control")
 
 
+def journal(run_dir: Path, instance: str | None = None) -> Path:
+    """`journal`, or `journal-NAME`: see pyvrrp.daemon.journal."""
+    return run_dir / (f"journal-{instance}" if instance else "journal")
+
+
 def pid_files(run_dir: Path, instance: str | None = None, *, keepalived_form: bool) -> tuple[Path, Path | None]:
     """The pid files of the first process and of the VRRP process, where no option names them.
 

@@ -12,6 +12,7 @@ from pyvrrp.core.events import State
 from pyvrrp.core.tracking import Tracked
 from pyvrrp.daemon import status
 from pyvrrp.daemon.group import Group
+from pyvrrp.daemon.heartbeat import GuardChannel
 from pyvrrp.daemon.instance import Instance
 from pyvrrp.daemon.speaker import Speaker
 from pyvrrp.daemon.status import (
@@ -41,6 +42,7 @@ class Snapshot:
     config_file: str
     wall: float
     monotonic: float
+    guard: GuardChannel | None = None
 
     def take(self, last_reload: Reload | None = None) -> DaemonStatus:
         """The whole daemon now."""
@@ -58,13 +60,15 @@ class Snapshot:
             router_id=speaker.config.globals.router_id,
             config_file=self.config_file,
             loop="uvloop" if loop.startswith("uvloop") else "asyncio",
+            guard=None if self.guard is None else self.guard.pid,
+            restarts=0 if self.guard is None else self.guard.restarts,
             lateness=Lateness(last=timers.lateness, max=timers.worst_lateness),
             last_reload=last_reload,
             instances=tuple(self._instance(each, now) for each in speaker.instances.values()),
             groups=tuple(self._group(each, now) for each in speaker.groups.values()),
             trackers=tuple(self._tracker(check, now) for check in speaker.trackers),
             interfaces={name: status.discarded(wire.discarded) for name, wire in speaker.node.wires.items()},
-            plugins={name: service.status() for name, service in speaker.services.items()},
+            plugins={name: service.status() for name, service in speaker.services.by_name.items()},
         )
 
     def _wall(self, monotonic: float) -> float:

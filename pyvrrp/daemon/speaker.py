@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import assert_never
 
-from pyvrrp.config.diagnostics import Diagnostics
 from pyvrrp.config.model import Config, Notify, SyncGroup, Track, VrrpInstance
 from pyvrrp.core.events import (
     Action,
@@ -30,20 +29,21 @@ from pyvrrp.core.events import (
 from pyvrrp.core.parameters import Parameters
 from pyvrrp.core.sync_group import SyncGroup as PureGroup
 from pyvrrp.core.tracking import Tracked, Tracker, tracking
+from pyvrrp.daemon.adoption import note
 from pyvrrp.daemon.group import Group
+from pyvrrp.daemon.inheritance import Inheritance
 from pyvrrp.daemon.instance import Instance
+from pyvrrp.daemon.journal import Journal
 from pyvrrp.daemon.node import Node
 from pyvrrp.daemon.notify import NotifyQueue
-from pyvrrp.daemon.plugins import Gate, Plugin, Service, TrackerSpec
+from pyvrrp.daemon.plugins import Plugin
 from pyvrrp.daemon.reload import Plan, plan
+from pyvrrp.daemon.services import Services
 from pyvrrp.daemon.timers import Deadline
 from pyvrrp.daemon.trackers import Trackers
 from pyvrrp.host.leases import Lease, LeaseFailed, LeaseLost, LeaseTakenOver
 from pyvrrp.host.links import AddressChanged, AddressGone, LinkChanged, LinkGone
-from pyvrrp.host.netlink import (
-    Change,
-    NetlinkEnded,
-)
+from pyvrrp.host.netlink import Change, NetlinkEnded
 from pyvrrp.host.scripts import Launcher
 
 _ADDRESS_RETRY = 30.0
@@ -61,19 +61,22 @@ class Speaker:
     def __init__(
         self, config: Config, *, plugins: Sequence[Plugin] = (), clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`clock` is monotonic, in seconds; plugins are asked for the blocks that they own."""
+        """`clock` is monotonic, in seconds, the same in every process; plugins are asked for the blocks they own."""
         self.config = config
         self.clock = clock
         self.instances: dict[str, Instance] = {}
         self.groups: dict[str, Group] = {}
-        self.services: dict[str, Service] = {}
+        self.services = Services((), config)
         self.observers: list[Observer] = []
         "called with the instance's name at each of its transitions, before its scripts run"
+        self.journal = Journal()
+        "where it writes down what it holds; to be set before `start`"
+        self.adopt = False
+        "whether `start` may take over the roles of the process before, as its journal tells of them"
         self.node: Node
         self.trackers: Trackers
         self.launcher = Launcher(config.globals)
         self._plugins = tuple(plugins)
-        self._vips = _vips(config)
         self.broken = asyncio.Event()
         "set when it can't go on: stop it"
 
@@ -86,20 +89,32 @@ class Speaker:
         address that can't be had, is a FAULT of its instance and no error.
         """
         self.node = await Node.open(self.config.globals, self._changed_by_kernel, self.clock)
+        self.node.journal = self.journal
+        inheritance = Inheritance(self.journal, adopt=self.adopt)
         try:
-            self.services = self._configure_plugins(self.config)
-            for service in self.services.values():
-                await service.start()
+            self.services = Services(self._plugins, self.config)
+            await self.services.start()
             await self.launcher.start()
             self.trackers = Trackers(
-                self.launcher, self.config.scripts, self._tracker_specs(), self._tracker_changed, self.clock
+                self.launcher,
+                self.config.scripts,
+                self.services.trackers,
+                self._tracker_changed,
+                self.clock,
+                inheritance.trackers,
             )
             self._tell_trackers_of_links()
+            inheritance.decide(self.config, self.services.gates, self.node.netlink, self.clock())
             for config in self.config.instances:
-                await self._add(config)
+                inheritance.take_on(await self._add(config, clear=config.name not in inheritance.roles))
             self._form_groups(self.config.sync_groups)
+            for instance in self.instances.values():
+                self._prepare(instance)
+            for name in inheritance.roles:
+                self.deliver(self.instances[name], inheritance.beginning(self.instances[name]))
+            await inheritance.clear_away()
             for instance in list(self.instances.values()):
-                self._begin(instance)
+                self.deliver(instance, inheritance.beginning(instance))
         except BaseException:
             await self.node.close()
             raise
@@ -114,16 +129,18 @@ class Speaker:
             for instance in instances:
                 self.deliver(instance, Shutdown())
             await asyncio.gather(*(instance.finished() for instance in instances))
-        for group in self.groups.values():
-            await group.finished()
-        queues = [instance.notify for instance in self.instances.values()]
-        queues += [group.notify for group in self.groups.values()]
-        await asyncio.gather(*(queue.drain(self.config.globals.notify_timeout) for queue in queues))
+        await self.settle()
         await self.trackers.stop()
         await self.launcher.stop()
-        for service in self.services.values():
-            await service.stop()
+        await self.services.stop()
         await self.node.close()
+
+    async def settle(self) -> None:
+        """Wait until all that was begun is done: actions, and the scripts that tell of them."""
+        await asyncio.gather(*(instance.idle() for instance in self.instances.values()))
+        await asyncio.gather(*(group.finished() for group in self.groups.values()))
+        queues = [each.notify for each in self.instances.values()] + [each.notify for each in self.groups.values()]
+        await asyncio.gather(*(queue.drain(self.config.globals.notify_timeout) for queue in queues))
 
     async def __aenter__(self) -> Speaker:
         await self.start()
@@ -167,12 +184,13 @@ class Speaker:
     def faults_changed(self, instance: Instance) -> None:
         """The kernel refused, or now grants, something that the instance needs."""
         self.deliver(instance, self._tracking(instance))
-        if instance.addresses.faults:
+        if instance.addresses.faults or instance.broken:
             retry = Deadline(lambda _: self._forget_address_faults(instance))
             self.node.timers.set(retry, self.clock() + _ADDRESS_RETRY)
 
     def _forget_address_faults(self, instance: Instance) -> None:
         instance.addresses.faults.clear()
+        instance.broken = ""
         if self.instances.get(instance.name) is instance:
             self.deliver(instance, self._tracking(instance))
 
@@ -192,6 +210,8 @@ class Speaker:
             group.changed(action, [self.instances[name] for name in group.machine.members])
 
     def _tracker_changed(self, tracker: Tracker) -> None:
+        if tracker.kind != "interface":
+            self.journal.note_tracker(note(tracker))
         for instance in list(self.instances.values()):
             if any(tracked.tracker is tracker for tracked in self.tracked(instance)):
                 self.deliver(instance, self._tracking(instance))
@@ -203,7 +223,7 @@ class Speaker:
             case LinkGone():
                 self._link_changed(change.link.name, up=False)
             case AddressChanged(_, address) | AddressGone(address):
-                if address.address not in self._vips:
+                if address.address not in self.config.vips:
                     self._sources_changed()
             case LeaseLost():
                 for instance in self._holders(change.lease):
@@ -248,13 +268,13 @@ class Speaker:
         What changed keeps its state where it is the same virtual router (see reload.plan).
         """
         todo = plan(self.config, config)
-        old_config, self.config, self._vips = self.config, config, _vips(config)
+        old_config, self.config = self.config, config
         self.node.settings = config.globals
         if old_config.plugin_blocks != config.plugin_blocks:
-            await self._restart_plugins(config)
+            await self._restart_services()
         self.launcher.settings = config.globals
         self._tell_trackers_of_links()
-        self.trackers.reconfigure(config.scripts, self._tracker_specs())
+        self.trackers.reconfigure(config.scripts, self.services.trackers)
         for removed in todo.removed:
             await self._remove(removed.name)
         changed = [(self.instances.pop(before.name), after) for before, after in todo.changed]
@@ -265,25 +285,33 @@ class Speaker:
         self._form_groups(config.sync_groups)
         for instance in self.instances.values():
             if instance in added:
-                self._begin(instance)
+                self._prepare(instance)
+                self.deliver(instance, Startup())
             else:
                 self.deliver(instance, self._tracking(instance))
         return todo
 
-    async def _add(self, config: VrrpInstance) -> Instance:
+    async def _restart_services(self) -> None:
+        old, self.services = self.services, Services(self._plugins, self.config)
+        await self.services.start()
+        for instance in self.instances.values():
+            instance.gates.replace(self.services.gates(instance.name))
+        await old.stop()
+
+    async def _add(self, config: VrrpInstance, *, clear: bool = True) -> Instance:
         notify = self._notify_queue(config.name, "INSTANCE", config.notify)
-        gates = self._gates(config.name)
+        gates = self.services.gates(config.name)
         instance = Instance(config, self._parameters(config), self.node, notify, gates, self)
         instance.deadline = Deadline(lambda _: self.deliver(instance, TimerExpired()))
         self.instances[config.name] = instance
-        await instance.addresses.remove_residue()
+        if clear:
+            await instance.addresses.remove_residue()
         return instance
 
-    def _begin(self, instance: Instance) -> None:
+    def _prepare(self, instance: Instance) -> None:
         instance.listen()
         self.deliver(instance, SourceChanged(self._source(instance.config)))
         self.deliver(instance, self._tracking(instance))
-        self.deliver(instance, Startup())
 
     async def _remove(self, name: str) -> None:
         instance = self.instances[name]
@@ -321,7 +349,7 @@ class Speaker:
 
     def _parameters(self, config: VrrpInstance) -> Parameters:
         grouped = any(config.name in group.members for group in self.config.sync_groups)
-        return replace(config.parameters, in_sync_group=grouped, gated=bool(self._gates(config.name)))
+        return replace(config.parameters, in_sync_group=grouped, gated=bool(self.services.gates(config.name)))
 
     # --- trackers, sources -------------------------------------------------------------------------------------------
 
@@ -354,7 +382,7 @@ class Speaker:
         if config.source is not None:
             present = any(each.address == config.source for each in netlink.addresses(config.interface))
             return config.source if present or not config.track_source else None
-        return netlink.primary_address(config.interface, config.parameters.family, self._vips)
+        return netlink.primary_address(config.interface, config.parameters.family, self.config.vips)
 
     def _tell_trackers_of_links(self) -> None:
         tracks = [track for each in self.config.instances for track in each.tracks]
@@ -365,28 +393,3 @@ class Speaker:
         for name in sorted(names):
             link = self.node.netlink.links.get(name)
             self.trackers.interface_changed(name, link is not None and link.running, "" if link else "does not exist")
-
-    # --- plugins -----------------------------------------------------------------------------------------------------
-
-    def _configure_plugins(self, config: Config) -> dict[str, Service]:
-        return {plugin.name: plugin.configure(config, Diagnostics()) for plugin in self._plugins}
-
-    async def _restart_plugins(self, config: Config) -> None:
-        old, self.services = self.services, self._configure_plugins(config)
-        for service in self.services.values():
-            await service.start()
-        for instance in self.instances.values():
-            instance.gates.replace(self._gates(instance.name))
-        for service in old.values():
-            await service.stop()
-
-    def _tracker_specs(self) -> list[TrackerSpec]:
-        return [spec for service in self.services.values() for spec in service.trackers]
-
-    def _gates(self, instance: str) -> list[Gate]:
-        return [gate for service in self.services.values() for gate in service.gates(instance)]
-
-
-def _vips(config: Config) -> frozenset[IPAddress]:
-    """Every configured VIP: none of them is ever a source of advertisements."""
-    return frozenset(vip.address for each in config.instances for vip in each.virtual_addresses)

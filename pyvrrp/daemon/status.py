@@ -212,6 +212,10 @@ class DaemonStatus:
     config_file: str
     loop: str
     "uvloop or asyncio"
+    guard: int | None = None
+    "the guard's process id; None: there is none"
+    restarts: int = 0
+    "how often the guard has started this process again"
     lateness: Lateness = Lateness()
     last_reload: Reload | None = None
     instances: tuple[InstanceStatus, ...] = ()

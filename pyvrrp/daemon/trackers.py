@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -53,7 +53,9 @@ class Trackers:
         specs: Iterable[TrackerSpec],
         changed: Callable[[Tracker], None],
         clock: Callable[[], float] = time.monotonic,
+        before: Mapping[Key, Tracker] | None = None,
     ) -> None:
+        """`before`: trackers of the process before us, whose results count until there are new ones."""
         self._launcher = launcher
         self._changed = changed
         "called from the loop, never from inside a call of ours"
@@ -61,6 +63,7 @@ class Trackers:
         self._loop = asyncio.get_running_loop()
         self._interfaces: dict[str, Tracker] = {}
         self._checks: dict[Key, Check] = {}
+        self._before = before or {}
         self.reconfigure(scripts, specs)
 
     def __iter__(self) -> Iterator[Check]:
@@ -85,7 +88,8 @@ class Trackers:
                 if key in wanted:
                     self._begin(key, wanted[key], check.tracker)
         for key in wanted.keys() - self._checks.keys():
-            self._begin(key, wanted[key], None)
+            self._begin(key, wanted[key], self._before.get(key))
+        self._before = {}
 
     # --- questions ---------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ pyroute2 decodes links. Addresses are decoded here: hundreds of them come at a t
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -28,6 +29,7 @@ _ATTRIBUTE = struct.Struct("=HH")
 _ERROR = struct.Struct("=i")
 _NLM_F_CAPPED, _NLM_F_ACK_TLVS = 0x100, 0x200
 _NLMSGERR_ATTR_MSG = 1
+_MAX_ERRNO = 4095  # linux/err.h
 
 DUMPS = (RTM_GETLINK, RTM_GETADDR)
 "all links, all addresses"
@@ -64,13 +66,16 @@ def messages(data: bytes) -> Iterator[Message]:
 def answer(message: Message) -> NetlinkError | None:
     """What an NLMSG_ERROR (or the end of a dump) says; None: done as asked."""
     message_type, flags, _, data = message
+    inner = _HEADER.size + _ERROR.size
+    if len(data) < inner:
+        return NetlinkError(errno.EBADMSG, "an answer of the kernel that was cut off")
     (code,) = _ERROR.unpack_from(data, _HEADER.size)
     if code >= 0:
         return None
+    code = max(code, -_MAX_ERRNO)
     text = os.strerror(-code)
-    if message_type == NLMSG_ERROR and flags & _NLM_F_ACK_TLVS:
+    if message_type == NLMSG_ERROR and flags & _NLM_F_ACK_TLVS and len(data) >= inner + _HEADER.size:
         # Behind the error stands the refused message: its header alone if capped.
-        inner = _HEADER.size + _ERROR.size
         (length,) = struct.unpack_from("=I", data, inner)
         why = _attributes(data, inner + (_HEADER.size if flags & _NLM_F_CAPPED else length + -length % 4))
         if _NLMSGERR_ATTR_MSG in why:
@@ -153,6 +158,8 @@ def _link(data: bytes) -> Link | None:
     name, mtu = message.get_attr("IFLA_IFNAME"), message.get_attr("IFLA_MTU")
     if name is None or mtu is None:  # a wireless event: a fragment
         return None
+    if isinstance(name, bytes):  # an interface may be called anything; pyroute2 decodes what is UTF-8
+        name = name.decode(errors="backslashreplace")
     elsewhere = message.get_attr("IFLA_LINK_NETNSID") is not None
     return Link(
         index=message["index"],

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 import pytest
 
 from pyvrrp.config import load_text
-from pyvrrp.config.model import Globals
+from pyvrrp.config.model import Globals, Scheduling
 from tests.unit.config_texts import codes, instance, load_one
 
 
@@ -34,6 +34,16 @@ def test_defaults() -> None:
         ("vip_lease auto", "vip_lease", None),
         ("vip_lease off", "vip_lease", 0),
         ("vip_lease 10", "vip_lease", 10),
+        ("guard_timeout 2.5", "guard_timeout", 2.5),
+        ("vrrp_priority -10", "scheduling", Scheduling(nice=-10)),
+        (
+            "vrrp_rt_priority 50\nvrrp_rlimit_rttime 200000",
+            "scheduling",
+            Scheduling(rt_priority=50, rlimit_rttime=200000),
+        ),
+        ("vrrp_rlimit_rtime 5", "scheduling", Scheduling(rlimit_rttime=5)),
+        ("vrrp_cpu_affinity 1 0 3", "scheduling", Scheduling(cpu_affinity=frozenset({0, 1, 3}))),
+        ("vrrp_no_swap", "scheduling", Scheduling(no_swap=True)),
         ("process_name vrrp1", "process_name", "vrrp1"),
         ("state_dump_file /run/x.data", "state_dump_file", "/run/x.data"),
         ("stats_dump_file /run/x.stats", "stats_dump_file", "/run/x.stats"),
@@ -56,6 +66,11 @@ def test_one_keyword_one_field(body: str, field: str, value: object) -> None:
         ("vip_lease forever", ["error bad-number"]),
         ("vip_lease 0", ["error bad-number"]),
         ("notify_timeout 0", ["error bad-number"]),
+        ("guard_timeout 0.1", ["error bad-number"]),
+        ("vrrp_priority -21", ["error bad-number"]),
+        ("vrrp_priority", ["error missing-argument"]),
+        ("vrrp_rt_priority 100", ["error bad-number"]),
+        ("vrrp_cpu_affinity x", ["error bad-number"]),
         ("router_id", ["error missing-argument"]),
         ("script_user", ["error missing-argument"]),
         ("vrrp_version 4", ["error bad-number"]),

@@ -120,9 +120,9 @@ def test_a_gate_that_never_answers_counts_as_failed(acquiring):
 
 
 def test_leaving_is_break_before_make(serving):
-    assert serving.handle(Shutdown(), now=10.0) == [ReleaseAddresses(), CloseGates()]
+    assert serving.handle(Shutdown(), now=4.2) == [ReleaseAddresses(), CloseGates()]
     assert serving.state is State.MASTER
-    assert serving.handle(TimerExpired(), now=10.0) == [SendAdvertisement(100)]
+    assert serving.handle(TimerExpired(), now=5.0) == [SendAdvertisement(100)]
     assert serving.handle(GatesClosed(), now=12.0) == [
         SendAdvertisement(0),
         Transition(State.MASTER, State.INIT, Reason.SHUTDOWN),
@@ -151,7 +151,7 @@ def test_shutdown_while_releasing_for_a_fault_still_shuts_down(serving):
 
 
 def test_yielding_to_a_higher_priority_gives_everything_back_at_once(serving):
-    assert serving.handle(heard(150), now=10.0) == [
+    assert serving.handle(heard(150), now=4.5) == [
         ReleaseAddresses(),
         CloseGates(),
         Transition(State.MASTER, State.BACKUP, Reason.HIGHER_PRIORITY, "192.0.2.12 advertises priority 150"),
@@ -161,7 +161,7 @@ def test_yielding_to_a_higher_priority_gives_everything_back_at_once(serving):
 def test_nothing_distracts_a_router_that_is_releasing(serving):
     serving.handle(Shutdown(), now=10.0)
     assert serving.handle(heard(150), now=10.2) == []
-    assert serving.handle(GatesOpened(), now=10.3) == ()
+    assert serving.handle(GatesOpened(), now=10.3) == []
     assert serving.handle(GatesFailed("late"), now=10.4) == []
     assert serving.state is State.MASTER
 
@@ -201,5 +201,5 @@ def test_gates_that_a_reload_brings_are_opened_at_the_next_takeover():
     router.handle(Startup(), now=0.0)
     router.handle(TimerExpired(), now=TAKEOVER)
     router.reconfigure(Parameters(vrid=51, gated=True), now=10.0)
-    assert router.handle(heard(150), now=11.0)[0] == ReleaseAddresses()
+    assert isinstance(router.handle(heard(150), now=11.0)[0], ReleaseAddresses)
     assert router.handle(TimerExpired(), now=11.0 + TAKEOVER) == [SendAdvertisement(100), OpenGates()]

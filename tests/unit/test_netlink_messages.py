@@ -11,7 +11,7 @@ import pytest
 from pyvrrp.config.model import VirtualAddress
 from pyvrrp.host import netlink_codec as codec
 from pyvrrp.host.leases import Lease
-from pyvrrp.host.links import Address, Gone
+from pyvrrp.host.links import Address, Gone, Link
 from pyvrrp.host.netlink_filter import renewal_filter
 
 ADDRESS, LOCAL, LABEL, BROADCAST, CACHEINFO, FLAGS, PROTO = 1, 2, 3, 4, 6, 8, 11
@@ -183,6 +183,28 @@ def test_an_answer_carries_the_kernels_sentence() -> None:
         "Cannot assign requested address (ipv4: Address not found)",
     )
     assert codec.answer(only(struct.pack("=IHHIIi", 36, 2, 0x100, 78, 0, 0) + request)) is None
+
+
+@pytest.mark.parametrize(
+    ("payload", "says"),
+    [
+        (b"", "an answer of the kernel that was cut off"),
+        (struct.pack("=i", -(2**31)), "Unknown error 4095"),
+        (struct.pack("=ix", -errno.EPERM), "Operation not permitted"),
+    ],
+    ids=["no number", "a number out of range", "a request that was cut off"],
+)
+def test_an_odd_answer_is_a_refusal_too(payload: bytes, says: str) -> None:
+    error = codec.answer(only(struct.pack("=IHHII", 16 + len(payload), 2, 0x200, 77, 0) + payload))
+    assert str(error) == says
+
+
+def test_an_interface_may_have_a_name_that_is_no_text() -> None:
+    attributes = struct.pack("=HH4s", 6, 3, b"l\xef") + struct.pack("=HHI", 8, 4, 1500)
+    message = struct.pack("=IHHII", 32 + len(attributes), 16, 0, 0, 0) + struct.pack("=BxHiII", 0, 1, 7, 1, 0)
+    link = codec.fact(only(message + attributes))
+    assert isinstance(link, Link)
+    assert link.name == r"l\xef"
 
 
 def test_a_dump_that_broke_off_is_no_empty_host() -> None:

@@ -16,6 +16,7 @@ from pyvrrp.core.events import (
     SendAdvertisement,
     Startup,
     State,
+    Switchover,
     TimerExpired,
     TrackingChanged,
     Transition,
@@ -119,6 +120,14 @@ def test_a_pending_member_holds_the_group_back():
         group.handle(name, Startup(), now=0.0)
     group.handle("OUT", TimerExpired(), now=3.7)
     assert states(group) == [State.BACKUP, State.INIT]
+
+
+def test_a_switchover_of_all_members_goes_through_when_one_successor_is_heard(masters):
+    for name in ("OUT", "IN"):
+        masters.handle(name, Switchover(), now=5.0)
+    steps = masters.handle("IN", heard(50, 2), now=5.6)
+    assert states(masters) == [State.BACKUP, State.BACKUP]
+    assert Step("OUT", ReleaseAddresses(after=0.02)) in steps
 
 
 @pytest.fixture

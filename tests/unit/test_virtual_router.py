@@ -9,6 +9,7 @@ from pyvrrp.core.events import (
     AcquireAddresses,
     AdvertisementReceived,
     AnnounceAddresses,
+    GroupReasserted,
     LowerPriorityHeard,
     Reason,
     ReleaseAddresses,
@@ -17,6 +18,7 @@ from pyvrrp.core.events import (
     SourceChanged,
     Startup,
     State,
+    Switchover,
     TimerExpired,
     TrackingChanged,
     Transition,
@@ -195,7 +197,7 @@ def test_v3_master_uses_its_own_interval_again():
     router.handle(heard(150, interval=4.0, version=3), now=0.0)
     router.handle(TimerExpired(), now=router.deadline)
     assert router.master_adver_int == 1.0
-    assert router.deadline == 3 * 4 + 156 / 256 * 4 + 1
+    assert router.deadline == 15.0
 
 
 # --- MASTER --------------------------------------------------------------------------------------------------------
@@ -211,7 +213,14 @@ def test_advertises_each_interval_without_drift():
 def test_a_stall_of_several_intervals_does_not_cause_a_burst():
     router = master(at=10.0, garp_master_delay=0)
     assert router.handle(TimerExpired(), now=14.5) == [SendAdvertisement(100)]
-    assert router.deadline == 15.5
+    assert router.deadline == 15.0
+
+
+def test_routers_that_took_over_at_different_moments_advertise_together():
+    early, late = master(at=10.1, garp_master_delay=0), master(at=10.75, garp_master_delay=0)
+    assert (early.deadline, late.deadline) == (11.0, 11.0)
+    sub_second = master(at=10.13, version=3, advert_int=0.25, garp_master_delay=0)
+    assert sub_second.deadline == 10.25
 
 
 def test_priority_zero_is_answered_at_once():
@@ -223,7 +232,7 @@ def test_priority_zero_is_answered_at_once():
 def test_yields_to_a_higher_priority_without_priority_zero_even_with_nopreempt():
     router = master(at=10.0, nopreempt=True)
     assert router.handle(heard(101, LOWER), now=10.5) == [
-        ReleaseAddresses(),
+        ReleaseAddresses(after=0.02),
         Transition(State.MASTER, State.BACKUP, Reason.HIGHER_PRIORITY, "192.0.2.10 advertises priority 101"),
     ]
     assert router.deadline == 10.5 + 3.609375
@@ -259,11 +268,12 @@ def test_lower_priority_is_answered_by_advertisement_and_announcement():
         AnnounceAddresses(5),
         LowerPriorityHeard(HIGHER, 99),
     ]
-    assert router.deadline == 11.25
-    for second in (11.25, 12.25, 13.25, 14.25):
+    assert router.deadline == 11.0
+    for second in (11.0, 12.0, 13.0, 14.0):
         router.handle(TimerExpired(), now=second)
+    assert router.handle(TimerExpired(), now=15.0) == [SendAdvertisement(100)]
     assert router.deadline == 15.25
-    assert router.handle(TimerExpired(), now=15.25) == [SendAdvertisement(100), AnnounceAddresses(5)]
+    assert router.handle(TimerExpired(), now=15.25) == [AnnounceAddresses(5)]
 
 
 def test_lower_prio_no_advert_and_no_garp():
@@ -273,7 +283,7 @@ def test_lower_prio_no_advert_and_no_garp():
 
 def test_higher_prio_send_advert_advertises_once_more_before_it_yields():
     router = master(at=10.0, higher_prio_send_advert=True)
-    assert router.handle(heard(150), now=10.5)[:2] == [SendAdvertisement(100), ReleaseAddresses()]
+    assert router.handle(heard(150), now=10.5)[:2] == [SendAdvertisement(100), ReleaseAddresses(0.02)]
 
 
 def test_gratuitous_arp_schedule_of_keepalived():
@@ -316,7 +326,9 @@ def test_the_owner_with_the_higher_address_gives_up_255_when_the_other_goes_on()
 def test_two_meetings_far_apart_are_not_one_long_conflict():
     router = owner()
     router.handle(heard(255, LOWER), now=0.5)
-    router.handle(heard(255, LOWER), now=1000.0)
+    while router.deadline < 100.0:
+        router.handle(TimerExpired(), now=router.deadline)
+    router.handle(heard(255, LOWER), now=100.0)
     assert router.state is State.MASTER
 
 
@@ -399,14 +411,107 @@ def test_without_an_address_to_advertise_from_it_is_fault():
 # --- leaving -------------------------------------------------------------------------------------------------------
 
 
-def test_shutdown_of_a_master_says_priority_zero_first():
+def test_shutdown_says_priority_zero_and_answers_until_the_successor_is_heard():
     router = master(at=10.0)
-    assert router.handle(Shutdown(), now=10.5) == [
-        SendAdvertisement(0),
-        ReleaseAddresses(),
+    assert router.handle(Shutdown(), now=10.5) == [SendAdvertisement(0)]
+    assert router.state is State.MASTER
+    assert router.handle(heard(0), now=10.6) == []
+    assert router.handle(heard(50), now=11.0) == [
+        ReleaseAddresses(after=0.02),
         Transition(State.MASTER, State.INIT, Reason.SHUTDOWN),
     ]
     assert router.deadline is None
+
+
+def test_shutdown_without_a_successor_ends_after_the_longest_skew_and_an_interval():
+    router = master(at=10.0)
+    router.handle(Shutdown(), now=10.5)
+    assert router.deadline == 10.5 + 255 / 256 + 1
+    assert router.handle(TimerExpired(), now=12.5) == [
+        ReleaseAddresses(),
+        Transition(State.MASTER, State.INIT, Reason.SHUTDOWN),
+    ]
+
+
+def test_nothing_is_advertised_or_announced_while_handing_over():
+    router = master(at=10.0)
+    router.handle(Shutdown(), now=10.5)
+    assert router.handle(TimerExpired(), now=11.0) == []
+    assert router.handle(GroupReasserted(), now=11.0) == []
+
+
+def test_a_fault_does_not_wait_for_a_successor():
+    router = master(at=10.0)
+    router.handle(Switchover(), now=10.5)
+    actions = router.handle(TrackingChanged(faults=("dns failed",)), now=10.6)
+    assert actions == [ReleaseAddresses(), Transition(State.MASTER, State.FAULT, Reason.FAULT, "dns failed")]
+
+
+def test_switchover_gives_the_address_to_the_successor_and_leaves_it_there():
+    router = master(at=10.0, priority=200)
+    assert router.handle(Switchover(), now=10.5) == [SendAdvertisement(0)]
+    assert router.handle(heard(50), now=11.0) == [
+        ReleaseAddresses(after=0.02),
+        Transition(State.MASTER, State.BACKUP, Reason.SWITCHOVER),
+    ]
+    router.handle(heard(50), now=12.0)
+    assert router.deadline == 12.0 + 3.21875
+    router.handle(TimerExpired(), now=router.deadline)
+    assert router.state is State.MASTER
+    router.handle(heard(250), now=20.0)
+    assert router.handle(heard(50), now=21.0) == []
+    assert router.deadline == 20.0 + 3.21875
+
+
+def test_switchover_to_nobody_stays_master():
+    router = master(at=10.0, garp_master_delay=0)
+    router.handle(Switchover(), now=10.5)
+    assert router.handle(TimerExpired(), now=12.5) == [SendAdvertisement(100)]
+    assert router.serving
+    assert router.deadline == 13.0
+
+
+def test_a_reload_while_handing_over_does_not_take_the_priority_zero_back():
+    router = master(at=10.0)
+    router.handle(Switchover(), now=10.5)
+    assert router.reconfigure(Parameters(vrid=51, addresses=(VIP,), priority=150), now=10.6) == []
+    assert router.deadline == 10.5 + 255 / 256 + 1
+
+
+def test_switchover_of_a_backup_changes_nothing():
+    assert started().handle(Switchover(), now=1.0) == []
+
+
+# --- late ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_master_that_slept_too_long_lets_go_before_it_listens():
+    router = master(at=10.0, garp_master_delay=0)
+    actions = router.handle(TimerExpired(), now=14.7)
+    assert actions == [
+        ReleaseAddresses(),
+        Transition(State.MASTER, State.BACKUP, Reason.LATE, "an advertisement was due 3.700 s ago"),
+    ]
+    assert router.deadline == 14.7 + 3.609375
+
+
+def test_a_master_that_slept_too_long_lets_go_also_when_it_hears_before_it_sees_its_timers():
+    router = master(at=10.0, garp_master_delay=0)
+    assert router.handle(heard(50), now=14.7) == [
+        ReleaseAddresses(),
+        Transition(State.MASTER, State.BACKUP, Reason.LATE, "an advertisement was due 3.700 s ago"),
+    ]
+    assert router.deadline == 14.7 + 3.609375
+    router.handle(heard(150), now=14.7)
+    assert router.master == HIGHER
+
+
+def test_a_backup_that_slept_listens_once_more():
+    router = started()
+    assert router.handle(TimerExpired(), now=5.0) == []
+    assert router.deadline == 5.0 + 1 + 0.609375
+    router.handle(heard(150), now=5.1)
+    assert router.deadline == 5.1 + 3.609375
 
 
 def test_shutdown_of_a_backup_says_nothing():
@@ -423,7 +528,7 @@ def test_reconfigure_keeps_a_master_master_and_tells_at_once():
     actions = router.reconfigure(Parameters(vrid=51, addresses=(VIP,), priority=150), now=10.4)
     assert actions == [SendAdvertisement(150)]
     assert router.state is State.MASTER
-    assert router.deadline == 11.4
+    assert router.deadline == 11.0
 
 
 def test_reconfigure_switches_a_burst_off_that_is_still_to_come():

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 
 from pyvrrp.config.diagnostics import Diagnostics
 from pyvrrp.config.model import NOWHERE, Globals
-from pyvrrp.config.semantics import garp
+from pyvrrp.config.semantics import garp, scheduling
 from pyvrrp.config.semantics.garp import Garp
 from pyvrrp.config.semantics.numbers import decimal
 from pyvrrp.config.semantics.values import Values
@@ -66,6 +66,8 @@ def _globals(values: Values, root: Values) -> Globals:
         net_namespace=root.text("net_namespace"),
         instance=root.text("instance"),
         vip_lease=_vip_lease(values),
+        guard_timeout=values.seconds("guard_timeout", 0.5, 3600, 0.0) or None,
+        scheduling=scheduling.read(values),
         process_name=values.text("process_name"),
         state_dump_file=values.text("state_dump_file"),
         stats_dump_file=values.text("stats_dump_file"),

@@ -12,12 +12,10 @@ _DBUS = "use the control socket: `pyvrrp status`"
 _FIREWALL = "no firewall rules are made"
 _VMAC = "macvlan interfaces are not made"
 _RELOAD = "check the file with `pyvrrp check`, then run `pyvrrp reload`"
-_SCHEDULING = "set it in the service unit (Nice=, CPUSchedulingPolicy=, CPUAffinity=, LimitRTTIME=)"
-_SWAP = "set MemorySwapMax=0 in the service unit"
 _BUFFERS = "buffers have the kernel's default size; kernel_rx_buf_size sets that of an instance"
 _CHECKER = "there is no IPVS checker process"
 _BFD = "there is no BFD process"
-_PROCESSES = "there is one process; process_name names it"
+_PROCESSES = "there is one process that speaks VRRP; process_name names it"
 _SERVICE_HOOK = "use ExecStartPre= and ExecStopPost= of the service unit"
 
 _USED = (
@@ -48,12 +46,19 @@ _USED = (
     used("vrrp_mcast_group6"),
     used("vrrp_startup_delay"),
     used("dynamic_interfaces", 0, 1),
+    used("vrrp_priority", 0),
+    used("vrrp_rt_priority", 0),
+    used("vrrp_cpu_affinity", 0, None),
+    used("vrrp_rlimit_rttime"),
+    used("vrrp_rlimit_rtime"),
+    flag("vrrp_no_swap"),
     used("process_name"),
     used("state_dump_file", 0),
     used("stats_dump_file", 0),
     # Our own.
     used("vip_lease"),
     used("notify_timeout"),
+    used("guard_timeout"),
 )
 
 _READER = (
@@ -142,12 +147,6 @@ _NETWORK = (
 _PROCESS = (
     known("max_auto_priority", "a late timer is noticed; set the priority in the service unit"),
     known("min_auto_priority_delay", "a late timer is noticed; set the priority in the service unit"),
-    known("vrrp_priority", _SCHEDULING),
-    known("vrrp_rt_priority", _SCHEDULING),
-    known("vrrp_cpu_affinity", _SCHEDULING),
-    known("vrrp_rlimit_rttime", _SCHEDULING, 1),
-    known("vrrp_rlimit_rtime", _SCHEDULING, 1),
-    known("vrrp_no_swap", _SWAP),
     known("umask", "set UMask= in the service unit", 1),
     known("startup_script", _SERVICE_HOOK),
     known("startup_script_timeout", _SERVICE_HOOK),

@@ -1,0 +1,112 @@
+"""What a MASTER holds, from taking over until everything is given back: gates, addresses, their announcements."""
+
+from __future__ import annotations
+
+from pyvrrp.core.events import (
+    AcquireAddresses,
+    Action,
+    AnnounceAddresses,
+    CloseGates,
+    OpenGates,
+    Phase,
+    ReleaseAddresses,
+)
+from pyvrrp.core.garp_schedule import GarpSchedule
+from pyvrrp.core.parameters import Parameters
+from pyvrrp.core.timers import Timer, Timers
+
+OVERLAP = 0.02
+"""Seconds for which a MASTER that was relieved goes on answering.
+
+The new one's first advertisement comes a millisecond or two before its addresses are up and announced.
+"""
+_HOLDING = (Phase.SERVING, Phase.HANDING_OVER)
+
+
+class Tenure:
+    """One time as MASTER; it sets the timers GATE and GARP of its router.
+
+    begin --> ACQUIRING --serve--> SERVING --release--> RELEASING; without gates `begin` leads to SERVING, and
+    `hand_over` to HANDING_OVER before `release`.
+    """
+
+    def __init__(self, parameters: Parameters, timers: Timers) -> None:
+        self.gated = parameters.gated
+        "as it began: gates that a reload takes away are to be closed all the same"
+        self.phase = Phase.RELEASING
+        "nothing is held before `begin`"
+        self._parameters = parameters
+        self._timers = timers
+        self._garp = GarpSchedule(parameters)
+
+    def begin(self, now: float) -> list[Action]:
+        """Open the gates, which must be answered within gate_timeout; serve at once where there are none."""
+        if not self.gated:
+            return self.serve(now)
+        self.phase = Phase.ACQUIRING
+        self._timers[Timer.GATE] = now + self._parameters.gate_timeout
+        return [OpenGates()]
+
+    def adopt(self, now: float) -> list[Action]:
+        """Go on holding what another process of ours held: the gates are open, the neighbours know."""
+        self.phase = Phase.SERVING
+        self._garp.refresh_from(now)
+        self._arm_garp()
+        return [AcquireAddresses()]
+
+    def serve(self, now: float) -> list[Action]:
+        """Put the addresses on, and announce them now and later."""
+        self.phase = Phase.SERVING
+        self._timers.pop(Timer.GATE, None)
+        return [AcquireAddresses(), *self._announce(self._garp.took_over(now))]
+
+    def announce_again(self, now: float) -> list[Action]:
+        """Somebody else believes to be MASTER, and may have told the neighbours so."""
+        return self._announce(self._garp.lower_priority_heard(now)) if self.phase is Phase.SERVING else []
+
+    def announce_due(self, now: float) -> list[Action]:
+        """The timer GARP has expired."""
+        return self._announce(*self._garp.due(now))
+
+    def hand_over(self, until: float) -> None:
+        """Go on answering, silent otherwise, while a successor may come: `until` then."""
+        self.phase = Phase.HANDING_OVER
+        self._timers.clear()
+        self._timers[Timer.HAND_OVER] = until
+        self._garp.stop()
+
+    def resume(self) -> None:
+        """No successor came."""
+        self.phase = Phase.SERVING
+
+    def release(self, now: float, *, relieved: bool = False) -> list[Action]:
+        """Give back what is held; the gates must have been closed within gate_timeout.
+
+        `relieved`: somebody else is MASTER already. Then the addresses may overlap, where nothing stands behind them.
+        """
+        overlap = OVERLAP if relieved and not self.gated else 0.0
+        actions: list[Action] = [ReleaseAddresses(overlap)] if self.phase in _HOLDING else []
+        if self.gated and self.phase is not Phase.RELEASING:
+            actions.append(CloseGates())
+            self._timers[Timer.GATE] = now + self._parameters.gate_timeout
+        self.phase = Phase.RELEASING
+        self._garp.stop()
+        self._arm_garp()
+        return actions
+
+    def reconfigure(self, parameters: Parameters, now: float) -> None:
+        """Announce by other parameters from now on; whether there are gates is for the next tenure."""
+        self._parameters = self._garp.parameters = parameters
+        if self.phase is Phase.SERVING:
+            self._garp.refresh_from(now)
+            self._arm_garp()
+
+    def _announce(self, *rounds: int) -> list[Action]:
+        self._arm_garp()
+        return [AnnounceAddresses(repeat) for repeat in rounds if repeat > 0]
+
+    def _arm_garp(self) -> None:
+        if (when := self._garp.deadline) is None:
+            self._timers.pop(Timer.GARP, None)
+        else:
+            self._timers[Timer.GARP] = when
