@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: venv demo test lab lint bench docs clean packages
+.PHONY: venv demo test lab lint fuzz bench docs clean packages
 
 venv: $(VENV)/.installed
 
@@ -26,12 +26,22 @@ demo: venv ## two DNS nodes, a client, faults: about a minute
 	@$(BIN)/pyvrrp demo dns-active-backup
 
 test: venv packages ## unit, property, simulation, fuzz and lab tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -q -n 2 --ignore=tests/lab
+	@$(BIN)/python -m pytest -q -n 3 tests/lab
+
+lab: venv packages ## the tests in network namespaces alone
+	@$(BIN)/python -m pytest -q -n 3 tests/lab
 
 lint: venv
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+FUZZ_SECONDS ?= 60
+
+fuzz: venv ## every parser for FUZZ_SECONDS; tests/fuzz/fuzz.py --help has more
+	@for each in packet configuration netlink control dns journal; do \
+	    $(BIN)/python tests/fuzz/fuzz.py $$each --seconds $(FUZZ_SECONDS) || exit 1; done
 
 bench: venv packages
 	@for each in benchmarks/[a-z]*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done

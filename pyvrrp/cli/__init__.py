@@ -19,6 +19,7 @@ VERBS = {
     "status": "what the running daemon does, and why",
     "switchover": "give the address to the other node, without a gap",
     "restart": "change the running program without a failover",
+    "sniff": "print the advertisements on a link, decoded by scapy",
     "demo": "show the product working on this machine, in network namespaces",
 }
 _EPILOG = """\

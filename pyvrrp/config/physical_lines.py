@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +24,13 @@ _NOT_A_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 def read_file(path: str) -> str:
-    """The characters of a file; bytes that are not UTF-8 come as surrogate escapes. Raises OSError."""
+    """The characters of a file; bytes that are not UTF-8 come as surrogate escapes. Raises OSError.
+
+    Also for a pipe or a device, which may never end; keepalived skips them too.
+    """
+    kind = os.stat(path).st_mode
+    if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+        raise OSError(errno.EINVAL, "it is not a regular file", path)
     return Path(path).read_bytes().decode("utf-8", "surrogateescape")
 
 

@@ -1,5 +1,6 @@
 """include and its kinds, on real files. What keepalived 2.2.7 does was measured."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,13 @@ def test_an_include_behind_a_brace(conf: Path) -> None:
 )
 def test_what_must_be_there(conf: Path, line: str, expected: tuple[str, bool] | None) -> None:
     assert found(conf, line) == ([("keepalived.conf:1", *expected)] if expected else [])
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize(("line", "fatal"), [("include pipe", False), ("include [p]*", False), ("includer pipe", True)])
+def test_a_pipe_is_not_waited_for(conf: Path, line: str, fatal: bool) -> None:
+    os.mkfifo(conf.parent / "pipe")
+    assert found(conf, line, "more") == [("keepalived.conf:1", "include-unreadable", fatal)]
 
 
 @pytest.mark.parametrize(
