@@ -82,6 +82,8 @@ class VirtualRouter:
         "the other members of the sync group that are in FAULT, as last told"
         self._gate_fault = ""
         self._zero_heard = False
+        self._listens_again = False
+        "after a late timer, once"
         self._leaving: tuple[State, Reason, str] | None = None
         self._preemption = Preemption()
         self._owner_conflict = OwnerConflict()
@@ -229,9 +231,13 @@ class VirtualRouter:
 
     def _master_down(self, now: float, late: float) -> Actions:
         # RFC 3768 section 6.4.2: "If the Master_Down_timer fires"
-        if late > self.master_adver_int:
+        if late > self.master_adver_int / 10 and not self._listens_again:
             # We slept (a paused machine, a starved processor): what the MASTER said meanwhile may not be read yet.
-            self.timers[Timer.MASTER_DOWN] = now + self.master_adver_int + self.skew_time
+            slept = late > self.master_adver_int
+            self._listens_again = True
+            self.timers[Timer.MASTER_DOWN] = now + (
+                self.master_adver_int + self.skew_time if slept else self.master_adver_int / 10
+            )
             return []
         if not self.parameters.in_sync_group:
             return self._become_master(now)
@@ -366,6 +372,7 @@ class VirtualRouter:
     def _accept(self, advertisement: Advertisement, source: IPAddress, now: float) -> None:
         self.wants_master = False
         self._zero_heard = False
+        self._listens_again = False
         self._preemption.detail = ""
         self.master = source
         self.master_priority = advertisement.priority
@@ -499,6 +506,7 @@ class VirtualRouter:
         self.wants_master = False
         self._preemption = Preemption()
         self._zero_heard = False
+        self._listens_again = False
         self._leaving = None
         self._owner_conflict.over()
 

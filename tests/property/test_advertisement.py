@@ -160,6 +160,7 @@ _TTL_BITS = range(64, 72)
 @settings(max_examples=200, deadline=None)
 @given(keys, st.integers(0, 2**32 - 3), st.booleans(), st.lists(hosts[4], max_size=3), st.data())
 @example(b"secret12", 0, False, [], None)
+@example(b"secret12", 0, True, [], None)
 def test_ah_seals_what_it_verifies_and_a_flipped_bit_is_refused(key, sequence, unicast, addresses, data):
     destination = IPv4Address("192.0.2.12") if unicast else GROUP4
     parameters = Parameters(vrid=51, addresses=tuple(addresses))

@@ -1,7 +1,7 @@
 """`pyvrrp sniff`: what scapy makes of advertisements that keepalived sent."""
 
 import pytest
-from scapy.layers import inet, inet6  # noqa: F401
+from scapy.layers import inet, inet6, vrrp  # noqa: F401
 from scapy.layers.l2 import Ether
 
 from pyvrrp.cli.sniff import describe, is_vrrp

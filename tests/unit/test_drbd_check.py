@@ -1,6 +1,7 @@
 """`drbdctl check`: what is wrong on any machine, what is wrong on this one, and the exit status."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -223,3 +224,12 @@ def test_a_file_that_can_not_be_read(tmp_path: Path, capsys: pytest.CaptureFixtu
     path = tmp_path / "none"
     expected = f"drbdctl check: {path}: No such file or directory; name another file with -f\n"
     assert check(capsys, "-f", str(path)) == (2, "", expected)
+
+
+def test_every_code_is_in_the_manual() -> None:
+    root = Path(__file__).parents[2]
+    manual = (root / "docs" / "drbdctl.md").read_text()
+    sources = "".join(path.read_text() for path in sorted((root / "drbdctl").rglob("*.py")))
+    codes = set(re.findall(r'(?:error|warning|note)\(\s*[^"]*?,\s*"([a-z0-9-]+)",', sources))
+    assert len(codes) > 50
+    assert {code for code in codes if f"`{code}`" not in manual} == set()

@@ -257,3 +257,10 @@ def test_every_diagnostic_has_a_hint() -> None:
         for each in load(str(path)).diagnostics:
             assert each.hint
             assert each.severity in Severity
+
+
+def test_blocks_without_end_are_one_finding_not_a_crash() -> None:
+    loaded = loads("resource r { proxy { " + "plugin { " * 50_000)
+    codes = [each.code for each in loaded.diagnostics]
+    assert codes.count("nested-too-deep") == 1
+    assert codes.count("unclosed-block") == 8

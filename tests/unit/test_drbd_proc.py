@@ -9,6 +9,7 @@ from drbdctl.state import Progress
 from drbdctl.words import ConnectionState, DiskState, ReplicationState, Role
 from tests.unit.drbd_samples import FIXTURES
 
+FIELDS = ("ns", "nr", "dw", "dr", "al", "bm", "lo", "pe", "ua", "ap", "ep", "oos")
 PAIR = FIXTURES / "second-pair"
 HEAD_83 = "version: 8.3.1 (api:88/proto:86-89)\nGIT-hash: fd40f4a8f by build@host, 2009-03-27 12:17:02\n"
 
@@ -30,10 +31,7 @@ def test_every_field() -> None:
         "UpToDate",
         "C",
         "r-----",
-        {
-            **{"ns": 0, "nr": 21888, "dw": 21828, "dr": 0, "al": 8, "bm": 0},
-            **{"lo": 4, "pe": 2, "ua": 4, "ap": 0, "ep": 1, "oos": 43668},
-        },
+        dict(zip(FIELDS, (0, 21888, 21828, 0, 8, 0, 4, 2, 4, 0, 1, 43668), strict=True)),
         "f",
         Progress(37.5, 5.0, 7276.0),
     )

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv6Address
 import pytest
 
 from pyvrrp.core.advertisement import Advertisement
-from pyvrrp.core.datagram import PROTOCOL_VRRP, Datagram, parse_ipv4, pseudo_header
+from pyvrrp.core.datagram import PROTOCOL_VRRP, Datagram, internet_checksum, parse_ipv4, pseudo_header
 from pyvrrp.core.discard import Discard, DiscardReason
 from pyvrrp.core.parameters import Parameters
 from pyvrrp.core.reception import GROUP4, GROUP6, Reception, vrid_of
@@ -112,6 +112,14 @@ def test_v3_interval_is_learnt_and_remarked():
     assert reception.check(sent(slow)).interval == 4.5
     assert reception.statistics.interval_mismatches == 1
     assert reception.remarks == {"advert_int": "4.5 s, ours is 1 s (learnt)"}
+
+
+def test_v3_reserved_bits_are_ignored():
+    header = pseudo_header(PEER, GROUP4, 12, PROTOCOL_VRRP)
+    reserved = int.from_bytes(b"\x31\x33\x64\x01\xf0\x64\0\0" + VIP.packed)
+    checksum = internet_checksum(header + reserved.to_bytes(12))
+    payload = (reserved | checksum << 32).to_bytes(12)
+    assert Reception(parameters=V3).check(altered(sent(V3), payload=payload)).interval == 1.0
 
 
 def test_v3_interval_zero_is_refused():

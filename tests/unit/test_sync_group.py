@@ -60,7 +60,7 @@ def test_the_group_starts_as_backup(group):
 def test_no_member_is_master_before_all_want_it(group):
     assert group.handle("OUT", TimerExpired(), now=3.7) == []
     assert states(group) == [State.BACKUP, State.BACKUP]
-    steps = group.handle("IN", TimerExpired(), now=3.8)
+    steps = group.handle("IN", TimerExpired(), now=3.7)
     assert states(group) == [State.MASTER, State.MASTER]
     assert steps[-1] == Step(None, Transition(State.BACKUP, State.MASTER, Reason.SYNC_GROUP))
     assert [step.member for step in steps if step.action == SendAdvertisement(100)] == ["OUT", "IN"]

@@ -506,6 +506,14 @@ def test_a_master_that_slept_too_long_lets_go_also_when_it_hears_before_it_sees_
     assert router.master == HIGHER
 
 
+def test_a_backup_that_stalled_for_a_moment_reads_what_waits_first():
+    router = started()
+    assert router.handle(TimerExpired(), now=3.8) == []
+    assert router.deadline == 3.8 + 0.1
+    router.handle(TimerExpired(), now=4.5)
+    assert router.state is State.MASTER
+
+
 def test_a_backup_that_slept_listens_once_more():
     router = started()
     assert router.handle(TimerExpired(), now=5.0) == []

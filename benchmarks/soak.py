@@ -1,0 +1,66 @@
+"""Random faults, one after another and sometimes two at once, on two labs of our daemon, with a client all the time.
+
+usage: python benchmarks/soak.py [--minutes 60] [--seed N] [--logs DIRECTORY]
+
+A lab of two nodes and a lab of three run side by side. At the end every outage is attributed to the fault in whose time
+it began, and compared with what that fault may cost; an outage without a fault is a failure, and so is anything that
+leaks: memory, descriptors, threads, processes, addresses. The seed gives the same sequence of faults, but not the same
+timing of the machine. Exit status 0: nothing failed; 1: something did, and the logs are kept. Needs root.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import secrets
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from harness.cluster import running
+from harness.machine import describe
+from harness.soak_report import Report, report
+from harness.soak_run import Soak
+
+from pyvrrp.demo import namespaces
+from pyvrrp.demo.namespaces import LabError
+
+NODES = (2, 3)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=60.0, help="(default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000), help="(default: another each time)")
+    parser.add_argument("--logs", type=Path, metavar="DIRECTORY", help="for a failed run (default: soak-SEED)")
+    arguments = parser.parse_args()
+    namespaces.obtain()
+    logs = arguments.logs or Path(f"soak-{arguments.seed}")
+    print(describe())
+    print(f"seed       {arguments.seed}", flush=True)
+    with ProcessPoolExecutor(len(NODES), mp_context=multiprocessing.get_context("spawn")) as pool:
+        futures = [pool.submit(soak, count, arguments.seed, arguments.minutes, logs) for count in NODES]
+        reports = [future.result() for future in futures]
+    for each in reports:
+        print(each.text)
+    failed = any(each.failed for each in reports)
+    print(f"\n{'FAILED, the logs are in ' + str(logs) if failed else 'passed'}")
+    return int(failed)
+
+
+def soak(count: int, seed: int, minutes: float, logs: Path) -> Report:
+    """One lab from beginning to end."""
+    with running(f"soak-{count}", "pyvrrp", count=count) as cluster:
+        run = Soak(cluster, f"{seed}/{count}")
+        try:
+            run.run(minutes * 60)
+            done = report(run, count)
+        except LabError as error:
+            done = Report(f"\n{count} nodes: ended after {len(run.episodes)} episodes: {error}", failed=True)
+        if done.failed:
+            cluster.keep_logs(logs / f"{count}-nodes")
+    return done
+
+
+if __name__ == "__main__":
+    sys.exit(main())
