@@ -1,5 +1,6 @@
 """The guard with real processes: a fake speaker of a few words, real signals, sockets and files."""
 
+import contextlib
 import json
 import os
 import signal
@@ -200,9 +201,11 @@ def test_systemd_hears_the_speaker_through_the_guard(guarded, tmp_path):
         assert heard == {"READY=1", "WATCHDOG=1"}
         os.kill(first["pid"], signal.SIGSTOP)
         manager.settimeout(0.3)
-        with pytest.raises(TimeoutError):  # no deadline is kept, nothing feeds the watchdog
-            while True:
-                manager.recv(100)
+        heard = []
+        with contextlib.suppress(TimeoutError):
+            while len(heard) < 100:
+                heard.append(manager.recv(100))
+        assert len(heard) < 5, "no deadline is kept, and the watchdog is fed"
 
 
 def test_the_starter_is_told_when_the_speaker_is_ready(guarded):

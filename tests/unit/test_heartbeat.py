@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -127,21 +126,28 @@ def test_without_a_guard_there_is_no_channel():
 
 def test_a_speaker_whose_guard_has_died_meanwhile_ends():
     code = (
-        "import os, socket, sys; from pyvrrp.daemon.heartbeat import connect\n"
-        "ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n"
-        "if os.fork() == 0:\n"
-        "    connect({'PYVRRP_GUARD': str(os.dup(theirs.fileno()))}); os._exit(3)\n"
-        "assert os.wait()[1] >> 8 == 3, 'the child of its guard lives'\n"
-        "reader, writer = os.pipe()\n"
-        "if os.fork() == 0:\n"
+        "import os, socket, time; from pyvrrp.daemon.heartbeat import connect\n"
+        "guard = os.fork()\n"
+        "if guard == 0:\n"
+        "    parent = os.getpid()\n"
+        "    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n"
         "    if os.fork() == 0:\n"
-        "        while os.getppid() != 1 and os.read(reader, 1): pass\n"
-        "        connect({'PYVRRP_GUARD': str(os.dup(theirs.fileno()))}); print('alive', flush=True)\n"
+        "        while os.getppid() == parent: time.sleep(0.01)\n"
+        "        connect({'PYVRRP_GUARD': str(theirs.detach())}); print('alive', flush=True)\n"
         "    os._exit(0)\n"
-        "os.wait(); os.close(writer)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=20)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
-assert replace
+def test_a_speaker_whose_guard_lives_goes_on():
+    code = (
+        "import os, socket; from pyvrrp.daemon.heartbeat import connect\n"
+        "ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n"
+        "if os.fork() == 0:\n"
+        "    channel = connect({'PYVRRP_GUARD': str(theirs.detach()), 'PYVRRP_ADOPT': '1', 'PYVRRP_RESTARTS': '2'})\n"
+        "    print(channel.adopt, channel.restarts, channel.pid == os.getppid(), flush=True); os._exit(0)\n"
+        "os.wait()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=20)
+    assert done.stdout == "True 2 True\n", done.stderr

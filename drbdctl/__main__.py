@@ -1,0 +1,7 @@
+"""`python -m drbdctl`."""
+
+import sys
+
+from drbdctl.cli import main
+
+sys.exit(main())
