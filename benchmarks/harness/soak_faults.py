@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -37,6 +38,8 @@ class Fault:
     "its daemon ends or stands still"
     network: bool = False
     master_only: bool = False
+    speaker: bool = False
+    "the speaker ends; another one takes its role over"
     falls: bool = False
     "the guard counts it: two in a row and it gives up"
     guard: bool = False
@@ -49,6 +52,11 @@ def _begin_again(cluster: Cluster, node: Node) -> None:
     """Start the daemon over whatever the last one left."""
     node.kill()
     faults.start(cluster, node)
+
+
+def _switchover(cluster: Cluster, node: Node) -> None:
+    """It may refuse: the node is no longer MASTER, or nobody takes over."""
+    node.host.run([sys.executable, "-m", "pyvrrp", "switchover"], check=False)
 
 
 def _reload(cluster: Cluster, node: Node) -> None:
@@ -122,8 +130,24 @@ FAULTS = (
         network=True,
     ),
     Fault(name="reload five times", begin=_reload),
-    Fault(name="SIGKILL of the speaker", begin=faults.kill_speaker, outage=0.05, process=True, falls=True, guard=True),
-    Fault(name="SIGSTOP of the speaker", begin=faults.stop_speaker, outage=0.05, process=True, falls=True, guard=True),
+    Fault(
+        name="SIGKILL of the speaker",
+        begin=faults.kill_speaker,
+        outage=0.05,
+        process=True,
+        speaker=True,
+        falls=True,
+        guard=True,
+    ),
+    Fault(
+        name="SIGSTOP of the speaker",
+        begin=faults.stop_speaker,
+        outage=0.05,
+        process=True,
+        speaker=True,
+        falls=True,
+        guard=True,
+    ),
     Fault(
         name="SIGKILL of the guard",
         begin=faults.kill_guard,
@@ -135,10 +159,10 @@ FAULTS = (
         process=True,
         guard=True,
     ),
-    Fault(name="pyvrrp restart", begin=faults.restart_verb, outage=0.05, verb="restart"),
+    Fault(name="pyvrrp restart", begin=faults.restart_verb, outage=0.05, speaker=True, verb="restart"),
     Fault(
         name="pyvrrp switchover",
-        begin=faults.switchover_verb,
+        begin=_switchover,
         outage=0.03,
         both=0.05,
         master_only=True,

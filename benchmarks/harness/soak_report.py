@@ -16,7 +16,7 @@ class Report:
 
 def report(soak: Soak, count: int) -> Report:
     """Outages fault by fault, what exceeds its bound, what nobody explains, what leaks."""
-    failures = [*_failures(soak), *_leaks(soak), *(f"log of {alarm}" for alarm in soak.alarms)]
+    failures = [*_failures(soak), *_leaks(soak), *soak.alarms]
     lines = ["", f"{count} nodes", *_summary(soak), "", *_by_fault(soak), "", *_processes(soak), ""]
     lines += [f"{len(failures)} failures", *failures] if failures else ["no failure"]
     return Report("\n".join(lines), bool(failures))

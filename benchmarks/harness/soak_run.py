@@ -25,6 +25,8 @@ HITS_MASTER = 0.65
 "of the faults"
 STABLE = 15.0
 "seconds after which another fall of the speaker is no longer the second one in a row"
+BACK_IN_TIME = 2.5
+"seconds by which a takeover may be late when the next MASTER's own speaker is just being replaced"
 GIVEN_UP_OUTAGE, GIVEN_UP_BOTH = 0.8, 0.05
 RECOVERS = 60.0
 "seconds that the nodes have to agree after an episode"
@@ -117,7 +119,9 @@ class Soak:
             node.process.stop()
             self.leaks.look_at_the_end(node, VIP)
             log = node.log.read_text(errors="replace").splitlines()
-            self.alarms += [f"{node.host.name}: {line}" for line in log if any(word in line for word in ALARMING)]
+            self.alarms += [
+                f"log of {node.host.name}: {line}" for line in log if any(word in line for word in ALARMING)
+            ]
 
     # --- striking ----------------------------------------------------------------------------------------------------
 
@@ -175,6 +179,8 @@ class Soak:
         episode.strikes.append(strike)
         if was_master or self._down:
             strike.outage, strike.both = fault.outage + (self._wait(name) if fault.waits else 0.0), fault.both
+        if fault.speaker and self._down and not was_master:
+            strike.outage += BACK_IN_TIME
         if fault.falls:
             if was_master and strike.begin < self._fell.get(name, -inf) + STABLE:
                 strike.outage, strike.both = GIVEN_UP_OUTAGE, GIVEN_UP_BOTH
@@ -236,6 +242,14 @@ class Soak:
         now, holders = time.monotonic(), self.cluster.observer.holders()
         for node in self.cluster.nodes:
             self.leaks.look(node, now, VIP, holds=node.host.name in holders)
+            self._look_at_state(node, "MASTER" if node.host.name in holders else "BACKUP")
+
+    def _look_at_state(self, node: Node, expected: str) -> None:
+        instances = node.status().get("instances", [])
+        if not instances or instances[0]["state"] != expected:
+            state, why = (instances[0]["state"], instances[0]["faults"]) if instances else ("silent", [])
+            at = time.monotonic() - self.began
+            self.alarms.append(f"{at:8.1f} s: {node.host.name} is {state} and not {expected}: {'; '.join(why)}")
 
     # --- judging -----------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from pyvrrp.config.model import Config
 from pyvrrp.core.auth import AuthenticationHeader
-from pyvrrp.core.events import Adopted, Event, Startup, State
+from pyvrrp.core.events import State
 from pyvrrp.core.tracking import Tracker
 from pyvrrp.daemon.adoption import Successor, residue, roles, tracker
 from pyvrrp.daemon.instance import Instance
@@ -66,11 +66,6 @@ class Inheritance:
         sent = self._journal.left.sent.get(router_of(instance.config))
         if sent is not None and isinstance(instance.security, AuthenticationHeader):
             instance.security.sequence = sent.sequence + _UNNOTED + (0 if adopts else RESERVE)
-
-    def beginning(self, instance: Instance) -> Event:
-        """Its first event."""
-        role = self.roles.get(instance.name)
-        return Startup() if role is None else Adopted(role)
 
 
 def _successors(config: Config, gates: Callable[[str], Sequence[Gate]]) -> Iterator[Successor]:

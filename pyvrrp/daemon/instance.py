@@ -44,6 +44,8 @@ from pyvrrp.daemon.timers import Deadline
 from pyvrrp.host.capabilities import MissingCapability
 
 _LOG = logging.getLogger("pyvrrp")
+_TELL_AT_MOST = 100
+"lines of one kind between two transitions: a hostile link must not fill the log"
 
 
 class Owner(Protocol):
@@ -95,7 +97,7 @@ class Instance:
         self._waiting: deque[Action] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._told_discards: set[tuple[DiscardReason, IPAddress]] = set()
-        self._told_remarks: dict[str, str] = {}
+        self._told_remarks: set[tuple[str, IPAddress]] = set()
         self._told_send_error: str | None = None
 
     @property
@@ -106,7 +108,7 @@ class Instance:
     @property
     def remarks(self) -> dict[str, str]:
         """What the last accepted advertisement had different from our configuration: field -> sentence."""
-        return dict(self._told_remarks)
+        return dict(self._reception.remarks)
 
     @property
     def edge_faults(self) -> tuple[str, ...]:
@@ -199,7 +201,7 @@ class Instance:
             self.statistics.discarded[refused.reason] += 1
             self.last_discard = (refused, datagram.source, self.node.clock())
             place = (refused.reason, datagram.source)
-            if place not in self._told_discards and len(self._told_discards) < 100:
+            if place not in self._told_discards and len(self._told_discards) < _TELL_AT_MOST:
                 self._told_discards.add(place)
                 _LOG.warning("%s: discarded a packet of %s: %s", self.name, datagram.source, refused.detail)
             return
@@ -207,13 +209,11 @@ class Instance:
         self._owner.deliver(self, AdvertisementReceived(advertisement, datagram.source))
 
     def _tell_remarks(self, source: IPAddress) -> None:
-        remarks = self._reception.remarks
-        if remarks == self._told_remarks:
-            return
-        for field, sentence in remarks.items():
-            if self._told_remarks.get(field) != sentence:
-                _LOG.warning("%s: advertisement of %s: %s differs: %s", self.name, source, field, sentence)
-        self._told_remarks = dict(remarks)
+        """What differs is logged once per sender and field, until the next transition."""
+        for field, sentence in self.remarks.items():
+            if (field, source) not in self._told_remarks and len(self._told_remarks) < _TELL_AT_MOST:
+                self._told_remarks.add((field, source))
+                _LOG.warning("%s: advertisement of %s: %s differs: %s", self.name, source, field, sentence[:500])
 
     # --- acting ------------------------------------------------------------------------------------------------------
 
@@ -354,6 +354,7 @@ class Instance:
     def _changed(self, transition: Transition) -> None:
         self.last_change = transition
         self._told_discards.clear()
+        self._told_remarks.clear()
         if transition.reason is Reason.SHUTDOWN:
             self._left.set()
         if transition.new is State.MASTER and transition.reason is not Reason.ADOPTED:

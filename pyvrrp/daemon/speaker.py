@@ -16,6 +16,7 @@ from typing import assert_never
 from pyvrrp.config.model import Config, Notify, SyncGroup, Track, VrrpInstance
 from pyvrrp.core.events import (
     Action,
+    Adopted,
     Event,
     IPAddress,
     Shutdown,
@@ -106,15 +107,16 @@ class Speaker:
             self._tell_trackers_of_links()
             inheritance.decide(self.config, self.services.gates, self.node.netlink, self.clock())
             for config in self.config.instances:
-                inheritance.take_on(await self._add(config, clear=config.name not in inheritance.roles))
+                inheritance.take_on(self._add(config))
             self._form_groups(self.config.sync_groups)
             for instance in self.instances.values():
                 self._prepare(instance)
-            for name in inheritance.roles:
-                self.deliver(self.instances[name], inheritance.beginning(self.instances[name]))
+            for name, role in inheritance.roles.items():
+                self.deliver(self.instances[name], Adopted(role))
             await inheritance.clear_away()
             for instance in list(self.instances.values()):
-                self.deliver(instance, inheritance.beginning(instance))
+                if instance.name not in inheritance.roles:
+                    await self._begin(instance)
         except BaseException:
             await self.node.close()
             raise
@@ -281,12 +283,12 @@ class Speaker:
         self.instances |= {after.name: instance for instance, after in changed}
         for instance, after in changed:
             await self._change(instance, after)
-        added = [await self._add(each) for each in todo.added]
+        added = [self._add(each) for each in todo.added]
         self._form_groups(config.sync_groups)
-        for instance in self.instances.values():
+        for instance in list(self.instances.values()):
             if instance in added:
                 self._prepare(instance)
-                self.deliver(instance, Startup())
+                await self._begin(instance)
             else:
                 self.deliver(instance, self._tracking(instance))
         return todo
@@ -298,20 +300,22 @@ class Speaker:
             instance.gates.replace(self.services.gates(instance.name))
         await old.stop()
 
-    async def _add(self, config: VrrpInstance, *, clear: bool = True) -> Instance:
+    def _add(self, config: VrrpInstance) -> Instance:
         notify = self._notify_queue(config.name, "INSTANCE", config.notify)
         gates = self.services.gates(config.name)
         instance = Instance(config, self._parameters(config), self.node, notify, gates, self)
         instance.deadline = Deadline(lambda _: self.deliver(instance, TimerExpired()))
         self.instances[config.name] = instance
-        if clear:
-            await instance.addresses.remove_residue()
         return instance
 
     def _prepare(self, instance: Instance) -> None:
         instance.listen()
         self.deliver(instance, SourceChanged(self._source(instance.config)))
         self.deliver(instance, self._tracking(instance))
+
+    async def _begin(self, instance: Instance) -> None:
+        await instance.addresses.remove_residue()
+        self.deliver(instance, Startup())
 
     async def _remove(self, name: str) -> None:
         instance = self.instances[name]

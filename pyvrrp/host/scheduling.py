@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import logging
 import os
 import resource
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 
 from pyvrrp.config.model import Scheduling
 
+_CAP_IPC_LOCK = 14
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
 _LOG = logging.getLogger("pyvrrp")
 
@@ -72,11 +75,16 @@ def _too_long(_: int, __: FrameType | None) -> None:
 
 
 def _lock_memory() -> None:
-    # Without an unlimited right to it, an allocation some day would fail instead of being swapped out.
-    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-    if resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] != resource.RLIM_INFINITY:
-        resource.setrlimit(resource.RLIMIT_MEMLOCK, unlimited)
+    # A limit would make an allocation fail some day, where without a lock it would have been swapped out.
+    limit, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    if limit != resource.RLIM_INFINITY and not _has_capability(_CAP_IPC_LOCK):
+        raise OSError(errno.EPERM, f"only {limit} bytes may be locked (LimitMEMLOCK=infinity)")
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+
+
+def _has_capability(bit: int) -> bool:
+    status = Path("/proc/self/status").read_text()
+    return any(int(line.split()[1], 16) >> bit & 1 for line in status.splitlines() if line.startswith("CapEff:"))

@@ -254,6 +254,7 @@ def _spawn(standard_input: int) -> subprocess.Popen[bytes]:
         [sys.executable, "-I", "-S", "-c", _PROGRAM, str(Path(pyvrrp.__file__).parents[1])],
         stdin=standard_input,
         stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,  # or the terminal of one who started a daemon in the background stays in use
         env={name: value for name, value in os.environ.items() if name not in _HIDDEN},
         start_new_session=True,
     )
