@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from pyvrrp.demo.lab import Host, Lab, eventually
+from pyvrrp.demo.processes import Process
 
 ROOT = Path(__file__).parents[1]
 TICK = os.sysconf("SC_CLK_TCK")
@@ -32,7 +33,7 @@ def configuration(routers: int, priority: int) -> str:
     return "\n".join(blocks) + "\n"
 
 
-def start(host: Host, kind: str, routers: int, priority: int):
+def start(host: Host, kind: str, routers: int, priority: int) -> Process:
     file = host.directory / "keepalived.conf"
     file.write_text(configuration(routers, priority))
     if kind == "pyvrrp":
@@ -80,7 +81,7 @@ def main() -> int:
         for kind, lab in zip(KINDS, (ours, theirs), strict=True):
             master, backup = lab.host("n1", "192.0.2.11/24"), lab.host("n2", "192.0.2.12/24")
             processes[kind, "MASTER"] = start(master, kind, arguments.routers, 150)
-            eventually(lambda: len(master.addresses()) >= arguments.routers, f"{kind} is MASTER", 60)
+            eventually(lambda host=master: len(host.addresses()) >= arguments.routers, f"{kind} is MASTER", 60)
             processes[kind, "BACKUP"] = start(backup, kind, arguments.routers, 100)
         time.sleep(8)
         pids = {place: family(process.pid) for place, process in processes.items()}

@@ -19,6 +19,10 @@ from pyvrrp.daemon.plugins import GateFailed, TrackerSpec
 VIP = "192.0.2.100/24"
 
 
+def there(name):
+    return Path(name).exists()
+
+
 class Files:
     """The plugin, its service and its gate."""
 
@@ -46,21 +50,21 @@ class Files:
 
     async def check(self, report):
         while True:
-            bad = Path("unhealthy").exists()
+            bad = there("unhealthy")
             report(not bad, "there is a file `unhealthy`" if bad else "fine")
             await asyncio.sleep(0.02)
 
     async def acquire(self):
         self.say("acquire")
-        while not Path("open").exists():
-            if Path("refuse").exists():
+        while not there("open"):
+            if there("refuse"):
                 raise GateFailed("there is a file `refuse`")
             await asyncio.sleep(0.01)
         self.say("acquired")
 
     async def release(self):
         self.say("release")
-        if Path("slow").exists():
+        if there("slow"):
             await asyncio.sleep(1.0)
         self.say("released")
 
@@ -73,7 +77,9 @@ class Files:
 async def main(priority):
     plugin = Files()
     vip = VirtualAddress(interface=ip_interface(VIP), device="eth0")
-    parameters = Parameters(vrid=51, priority=priority, addresses=(vip.address,), gate_cool_down=1.0, garp_master_delay=0)
+    parameters = Parameters(
+        vrid=51, priority=priority, addresses=(vip.address,), gate_cool_down=1.0, garp_master_delay=0
+    )
     instance = VrrpInstance(
         name="GATED",
         interface="eth0",

@@ -239,6 +239,23 @@ def test_who_falls_again_and_again_gives_its_role_up(node: Guarded, peer: Guarde
     assert "guard: its role is given up; it starts again as BACKUP in" in node.log.read_text()
 
 
+def test_a_role_in_another_network_namespace_is_given_up_there(lab: Lab, node: Guarded, segment: Segment) -> None:
+    outside = lab.host("outside", "192.0.2.99/24")
+    node.configure(f"net_namespace {node.host.namespace}", owner(node))
+    outside.environment |= node.host.environment
+    node.process = outside.start(node.argv(), stdout=node.log)
+    segment.wait_advertised(node, 51)
+    wait_holder(VIP, node, [])
+    first = node.speaker
+    os.kill(first, signal.SIGKILL)
+    os.kill(node.until_another(first)["pid"], signal.SIGKILL)
+    segment.capture.wait(
+        lambda frame: frame.advertised is not None and frame.advertised.priority == 0, "priority 0", 10
+    )
+    eventually(lambda: "removed 192.0.2.100/32 from eth0" in node.log.read_text(), "the address is removed")
+    assert node.has_lost(VIP)
+
+
 def test_a_gated_role_is_undone_before_priority_zero(node: Guarded, segment: Segment) -> None:
     with_plugin(node)
     node.start(owner(node, name="GATED"))

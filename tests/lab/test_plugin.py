@@ -31,7 +31,8 @@ class Speaker:
     def lines(self):
         """(time, what, the VIP is there) of each step."""
         found = [line.split() for line in self.log.read_text().splitlines()] if self.log.exists() else []
-        return [(float(each[0]), each[1], each[2] == "vip") for each in found if each[0][0].isdigit() and len(each) == 3]
+        steps = [each for each in found if len(each) == 3 and each[0][0].isdigit()]
+        return [(float(at), what, vip == "vip") for at, what, vip in steps]
 
     @property
     def said(self):

@@ -70,4 +70,3 @@ def test_the_guard_and_its_helpers_need_the_standard_library_only(module_name):
     code = f"import sys; sys.path.append({str(root)!r}); import {module_name}"
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-
