@@ -60,7 +60,7 @@ ROWS = (
         kinds=BOTH,
         stages=(
             Stage(title="SIGTERM", act=faults.terminate, seconds=3, outage=0.03, both=0.05),
-            Stage(title="  started again, it preempts", act=faults.start, seconds=7),
+            Stage(title="  started again, it preempts", act=faults.start, seconds=6),
         ),
     ),
     Row(
@@ -71,7 +71,7 @@ ROWS = (
             Stage(
                 title="SIGKILL of all its processes",
                 act=faults.kill_all,
-                seconds=8,
+                seconds=7,
                 outage=MASTER_DOWN + 0.1,
                 both=0.5,
             ),
@@ -85,7 +85,7 @@ ROWS = (
             Stage(
                 title="SIGSTOP of all its processes",
                 act=faults.stop_all,
-                seconds=8,
+                seconds=7,
                 outage=MASTER_DOWN + 0.1,
                 both=0.5,
             ),
@@ -191,16 +191,16 @@ ROWS = (
         key="partition",
         kinds=BOTH,
         stages=(
-            Stage(title="partition, carrier stays", act=faults.isolate, seconds=6, apart=True),
-            Stage(title="  heals", act=faults.rejoin, seconds=4, outage=AT_ONCE, both=1.0),
+            Stage(title="partition, carrier stays", act=faults.isolate, seconds=5, apart=True),
+            Stage(title="  heals", act=faults.rejoin, seconds=3, outage=AT_ONCE, both=1.0),
         ),
     ),
     Row(
         key="partition-late",
         kinds=BOTH,
         stages=(
-            Stage(title="partition, carrier stays", act=faults.isolate, seconds=6.85, apart=True),
-            Stage(title="  heals 50 ms before it advertises", act=faults.rejoin, seconds=4, outage=AT_ONCE, both=1.0),
+            Stage(title="partition, carrier stays", act=faults.isolate, seconds=5.85, apart=True),
+            Stage(title="  heals 50 ms before it advertises", act=faults.rejoin, seconds=3, outage=AT_ONCE, both=1.0),
         ),
     ),
     Row(
@@ -215,7 +215,7 @@ ROWS = (
                 outage=MASTER_DOWN + 0.1,
                 both=0.5,
             ),
-            Stage(title="  resumed", act=faults.resume_all, seconds=8, outage=AT_ONCE, both=1.0),
+            Stage(title="  resumed", act=faults.resume_all, seconds=6, outage=AT_ONCE, both=1.0),
         ),
     ),
     Row(
@@ -236,8 +236,8 @@ ROWS = (
         key="interface",
         kinds=BOTH,
         stages=(
-            Stage(title="interface deleted", act=faults.delete_interface, seconds=6),
-            Stage(title="  made again, it preempts", act=faults.create_interface, seconds=7),
+            Stage(title="interface deleted", act=faults.delete_interface, seconds=5),
+            Stage(title="  made again, it preempts", act=faults.create_interface, seconds=6),
         ),
     ),
 )

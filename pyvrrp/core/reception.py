@@ -41,12 +41,19 @@ class Reception:
     statistics: Statistics = field(default_factory=Statistics)
     remarks: dict[str, str] = field(default_factory=dict)
     "what the last accepted advertisement had different: field -> sentence; not a reason to refuse it"
+    _kept: tuple[tuple[object, ...], Advertisement] | None = field(default=None, init=False, repr=False)
+    "the last one accepted without a remark: a MASTER says the same thing every second"
 
     def check(self, datagram: Datagram) -> Advertisement:
         """The advertisement inside the datagram.
 
         Raises Discard, whose reason is one of DiscardReason, for everything that must not reach the state machine.
         """
+        heard = (datagram.payload, datagram.source, datagram.destination, datagram.ttl, datagram.protocol)
+        if self._kept is not None and self._kept[0] == heard:
+            self.statistics.advertisements_received += 1
+            self.remarks.clear()
+            return self._kept[1]
         mine = self.parameters
         message = self.security.unwrap(datagram)
         advertisement = decode(message, mine.family)
@@ -64,6 +71,8 @@ class Reception:
             raise Discard(DiscardReason.OWNER, "the address owner ignores advertisements")
         self._addresses(advertisement)
         self._count(advertisement, form)
+        if advertisement.priority > 0 and not self.remarks and datagram.protocol == PROTOCOL_VRRP:
+            self._kept = (heard, advertisement)  # an AH is never the same twice
         return advertisement
 
     def _destination(self, destination: IPAddress) -> None:

@@ -20,8 +20,8 @@ RESTART = 75
 PROGRAM_ERROR = 70
 STABLE = 10.0
 "seconds after Ready: who falls earlier, and not for the first time, is given up"
-FALLS, WINDOW = 10, 600.0
-"so many falls in so many seconds, and the guard ends"
+LIMIT, WINDOW = 10, 600.0
+"given up so often in so many seconds, and the guard ends"
 FIRST_BACK_OFF, LONGEST_BACK_OFF = 1.0, 30.0
 START_PATIENCE = 60.0
 "seconds in which a speaker that has nothing to adopt must be ready"
@@ -159,7 +159,9 @@ class Supervisor:
         "how long the timer that runs was set for"
         self._adoption_time = START_PATIENCE
         self._ready_at = 0.0
-        self._falls: list[float] = []
+        self._fell_at = float("-inf")
+        self._given_up: list[float] = []
+        "when, within the window"
         self._pending: list[int] = []
         "signals that came before the speaker could take them"
 
@@ -225,18 +227,19 @@ class Supervisor:
 
     def _fell(self, now: float, why: str, *, adopt: bool) -> list[Action]:
         said: list[Action] = [Say(why)] if why else []
+        self._fell_at = now
         if self._stopping:
             return [*said, *self._give_up(now, PROGRAM_ERROR)]
-        self._falls = [*(fall for fall in self._falls if fall > now - WINDOW), now]
-        if len(self._falls) >= FALLS:
-            text = f"the speaker fell {FALLS} times within {WINDOW / 60:g} minutes, the guard ends; the log says why"
-            return [*said, Say(text), *self._give_up(now, PROGRAM_ERROR)]
         if adopt:
             return [*self._adopt(now), *said, Say("started it again, to go on in its role")]
-        return [*said, *self._give_up(now, None)]
+        self._given_up = [*(when for when in self._given_up if when > now - WINDOW), now]
+        if len(self._given_up) < LIMIT:
+            return [*said, *self._give_up(now, None)]
+        text = f"given up {LIMIT} times within {WINDOW / 60:g} minutes, the guard ends: see above why"
+        return [*said, Say(text), *self._give_up(now, PROGRAM_ERROR)]
 
     def _deserves_adoption(self, now: float) -> bool:
-        return not any(fall > now - WINDOW for fall in self._falls) or now - self._ready_at >= STABLE
+        return now - self._ready_at >= STABLE or now - self._fell_at >= WINDOW
 
     def _adopt(self, now: float) -> list[Action]:
         self.phase, self._alive = Phase.ADOPTING, True
@@ -257,7 +260,7 @@ class Supervisor:
             return []
         if self._status is not None or self._stopping:
             return self._end(PROGRAM_ERROR if self._status is None else self._status)
-        pause = min(LONGEST_BACK_OFF, FIRST_BACK_OFF * 2 ** max(0, len(self._falls) - 2))
+        pause = min(LONGEST_BACK_OFF, FIRST_BACK_OFF * 2.0 ** (len(self._given_up) - 1))
         self.phase = Phase.WAITING
         self._wait(pause, now)
         return [Say(f"its role is given up; it starts again as BACKUP in {pause:g} s")]

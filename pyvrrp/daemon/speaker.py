@@ -170,9 +170,10 @@ class Speaker:
     def deliver(self, instance: Instance, event: Event) -> None:
         """Hand an event to a virtual router, through its sync group where it has one, and do what comes of it."""
         now = self.clock()
-        group = self._group_of(instance.name)
+        group = self._group_of(instance.name) if self.groups else None
         if group is None:
-            self._perform(instance, instance.router.handle(event, now))
+            if actions := instance.router.handle(event, now):
+                self._perform(instance, actions)
             self._arm(instance)
             return
         for step in group.machine.handle(instance.name, event, now):

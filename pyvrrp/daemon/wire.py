@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
@@ -51,7 +52,7 @@ class Wire:
         if opened is None:
             opened = VrrpSocket(family, self.interface, self.index, protocols=_PROTOCOLS, receive_buffer=receive_buffer)
             for receiver in opened.receivers:
-                self._loop.add_reader(receiver, self._readable, opened, family)
+                self._loop.add_reader(receiver, self._readable, opened, receiver, family)
             self._sockets[family] = opened
         if group is not None:
             opened.join(group)
@@ -95,8 +96,8 @@ class Wire:
             self._packet_socket.close()
             self._packet_socket = None
 
-    def _readable(self, opened: VrrpSocket, family: int) -> None:
-        for received in opened.receive():
+    def _readable(self, opened: VrrpSocket, receiver: socket.socket, family: int) -> None:
+        for received in opened.receive(receiver):
             if isinstance(received, Discard):
                 self.discarded[received.reason] += 1
                 continue

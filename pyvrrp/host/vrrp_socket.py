@@ -99,14 +99,14 @@ class VrrpSocket:
             with suppress(OSError):  # a deleted interface has left every group
                 self._change_membership(group, socket.IP_DROP_MEMBERSHIP if self._ipv4 else socket.IPV6_LEAVE_GROUP)
 
-    def receive(self) -> Iterator[Datagram | Discard]:
-        """What has arrived; a malformed packet comes as a Discard.
+    def receive(self, *receivers: socket.socket) -> Iterator[Datagram | Discard]:
+        """What has arrived at these receivers (default: all); a malformed packet comes as a Discard.
 
-        At most 64 per protocol, so that a flood can't keep the loop from its timers: the loop finds the socket
+        At most 64 each, so that a flood can't keep the loop from its timers: the loop finds the socket
         readable again. Raises nothing; an error of the socket is logged once.
         """
         receive = _receive_ipv4 if self._ipv4 else self._receive_ipv6
-        for receiver in self.receivers:
+        for receiver in receivers or self.receivers:
             for _ in range(_BATCH):
                 try:
                     received = receive(receiver)

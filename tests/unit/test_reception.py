@@ -203,3 +203,23 @@ def test_vrid_is_read_before_anything_is_verified():
         vrid_of(altered(sent(V2), payload=b"!"))
     with pytest.raises(Discard):
         vrid_of(altered(sent(V2), protocol=51, payload=bytes(25)))
+
+
+def test_the_same_advertisement_again_is_counted_again_and_a_changed_one_is_looked_at():
+    reception = check2()
+    first = reception.check(sent(V2))
+    assert reception.check(sent(V2)) is first
+    assert reception.statistics.advertisements_received == 2
+    assert reason(reception, altered(sent(V2), ttl=254)) is DiscardReason.TTL
+    changed = bytearray(sent(V2).payload)
+    changed[2] = 255
+    assert reason(reception, altered(sent(V2), payload=bytes(changed))) is DiscardReason.CHECKSUM
+
+
+def test_a_remark_is_not_forgotten_by_repetition():
+    reception = check2()
+    other = sent(Parameters(vrid=51, addresses=(VIP, IPv4Address("192.0.2.101"))))
+    reception.check(other)
+    reception.check(other)
+    assert reception.statistics.address_list_mismatches == 2
+    assert reception.remarks

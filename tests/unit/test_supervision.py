@@ -137,29 +137,40 @@ def test_the_first_fall_is_adopted_however_young_it_is(running):
     assert do(running, KILLED, 100.1) == [ADOPT]
 
 
-def test_the_pauses_grow_and_after_ten_falls_in_ten_minutes_the_guard_ends(running):
+def test_the_pauses_grow_and_given_up_ten_times_in_ten_minutes_the_guard_ends(running):
     now, pauses = 200.0, []
     assert do(running, KILLED, now) == [ADOPT]
-    for _ in range(8):
+    for _ in range(9):
         now += 0.5
         assert do(running, Exited(1), now) == [GiveUp()]
         assert do(running, GaveUp(), now) == []
         pauses.append(running.deadline - now)
         now = running.deadline
         assert do(running, TimerExpired(), now) == [ANEW]
-    assert pauses == [1, 2, 4, 8, 16, 30, 30, 30]
+    assert pauses == [1, 2, 4, 8, 16, 30, 30, 30, 30]
     actions = running.handle(Exited(1), now + 0.5)
     assert GiveUp() in actions
-    assert "10 times within 10 minutes" in said(actions)
+    assert "given up 10 times within 10 minutes" in said(actions)
     assert do(running, GaveUp(), now + 0.6) == [Exit(70)]
 
 
-def test_falls_of_ten_minutes_ago_are_forgotten(running):
+def test_falls_that_cost_nothing_have_no_limit(running):
     now = 1000.0
     for _ in range(30):
         assert do(running, KILLED, now) == [ADOPT]
         assert do(running, READY, now + 0.4) == []
-        now += 67.0  # nine in ten minutes
+        now += 11.0
+
+
+def test_being_given_up_is_forgotten_after_ten_minutes(running):
+    now = 1000.0
+    for _ in range(30):
+        assert do(running, KILLED, now) == [ADOPT]
+        assert do(running, Exited(1), now + 0.1) == [GiveUp()]
+        assert do(running, GaveUp(), now + 0.2) == []
+        assert do(running, TimerExpired(), running.deadline) == [ANEW]
+        assert do(running, READY, now + 60.0) == []
+        now += 100.0  # six in ten minutes
 
 
 def test_started_anew_it_has_a_minute(running):
