@@ -70,6 +70,8 @@ class Adopted:
 
     state: State
     "MASTER, with its addresses on and its gates open, or BACKUP"
+    yielded: bool = False
+    "BACKUP after a switchover: see VirtualRouter.yielded"
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,6 +138,11 @@ class VirtualRouter:
         return self._in_phase(Phase.SERVING)
 
     @property
+    def yielded(self) -> bool:
+        """BACKUP after a switchover: it does not preempt, whatever the priorities, before its successor is gone."""
+        return self.state is State.BACKUP and self._preemption.forbidden
+
+    @property
     def claims(self) -> bool:
         """MASTER and not leaving; who is leaving goes through with it, whatever the others do meanwhile."""
         return self._in_phase(Phase.ACQUIRING) or self.serving
@@ -146,6 +151,17 @@ class VirtualRouter:
 
     def handle(self, event: Event, now: float) -> Sequence[Action]:
         """Take one event in; return what is to be done, in this order."""
+        if (late := self._late(now)) > self.master_down_interval and self.claims:
+            # Somebody else has taken over by now: addresses off before anything is said or announced, then listen.
+            slept = self._become_backup(now, Reason.LATE, f"an advertisement was due {late:.3f} s ago")
+            return [*slept, *self._handle(event, now)]
+        return self._handle(event, now)
+
+    def _late(self, now: float) -> float:
+        """Seconds by which an advertisement is overdue."""
+        return now - self.timers.get(Timer.ADVER, now)
+
+    def _handle(self, event: Event, now: float) -> Sequence[Action]:
         match event:
             case TimerExpired():
                 return self._timers_expired(now)
@@ -153,10 +169,12 @@ class VirtualRouter:
                 if self.state is State.BACKUP:
                     return self._backup_hears(event.advertisement, event.source, now)
                 return self._master_hears(event.advertisement, event.source, now) if self.state is State.MASTER else []
+            case Startup() | Adopted() if self._started or self.state is not State.INIT:
+                return []
             case Startup():
                 return self._startup(now)
             case Adopted():
-                return self._adopted(event.state, now)
+                return self._adopted(event, now)
             case Shutdown():
                 return self._shutdown(now)
             case Switchover():
@@ -213,7 +231,7 @@ class VirtualRouter:
                 case Timer.MASTER_DOWN:
                     actions += self._master_down(now, late=now - when)
                 case Timer.ADVER:
-                    actions += self._advertisement_due(now, late=now - when)
+                    actions += self._advertise(now)
                 case Timer.HAND_OVER:
                     actions += self._nobody_took_over(now)
                 case Timer.GARP:
@@ -245,12 +263,6 @@ class VirtualRouter:
         self.timers[Timer.MASTER_DOWN] = now + self.master_down_interval
         return [WantMaster()]
 
-    def _advertisement_due(self, now: float, late: float) -> Actions:
-        if late > self.master_down_interval and self.claims:
-            # Somebody else has taken over by now: addresses off first, then listen.
-            return self._become_backup(now, Reason.LATE, f"an advertisement was due {late:.3f} s ago")
-        return self._advertise(now)
-
     def _advertise(self, now: float) -> Actions:
         """Send now, and next at a multiple of the interval.
 
@@ -268,8 +280,6 @@ class VirtualRouter:
     # --- INIT and FAULT ----------------------------------------------------------------------------------------------
 
     def _startup(self, now: float) -> Actions:
-        if self._started or self.state is not State.INIT:
-            return []
         self._started = True
         self._gate_fault = ""
         if self.parameters.startup_delay > 0:
@@ -277,16 +287,16 @@ class VirtualRouter:
             return []
         return self._enter(now, Reason.STARTUP)
 
-    def _adopted(self, state: State, now: float) -> Actions:
+    def _adopted(self, event: Adopted, now: float) -> Actions:
         """Go on where another process of ours was; what it would have had to leave for is looked at afterwards."""
-        if self._started or self.state is not State.INIT:
-            return []
         self._started = True
-        if state is not State.MASTER:
-            return self._enter_fault(now) if self.faults else self._become_backup(now, Reason.ADOPTED)
-        self._enter_state(now, State.MASTER, Reason.ADOPTED, "")
-        self._tenure = Tenure(self.parameters, self.timers)
-        actions = [*self._advertise(now), *self._tenure.adopt(now), self._tell()]
+        if event.state is State.MASTER:
+            self._enter_state(now, State.MASTER, Reason.ADOPTED, "")
+            self._tenure = Tenure(self.parameters, self.timers)
+            actions = [*self._advertise(now), *self._tenure.adopt(now), self._tell()]
+        else:
+            actions = self._become_backup(now, Reason.ADOPTED)
+            self._preemption.forbidden = event.yielded
         return [*actions, *self._faults_changed(now)]
 
     def _enter(self, now: float, reason: Reason) -> Actions:
@@ -410,9 +420,6 @@ class VirtualRouter:
             return actions
         if not self.claims:
             return []
-        if (late := now - self.timers[Timer.ADVER]) > self.master_down_interval:
-            # We slept, and the loop reads its sockets before it looks at its timers.
-            return [*self._advertisement_due(now, late), *self._backup_hears(advertisement, source, now)]
         if theirs == 0:
             # RFC 3768 section 6.4.3: "If the Priority in the ADVERTISEMENT is Zero"
             return self._advertise(now)

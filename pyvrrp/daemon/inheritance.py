@@ -6,9 +6,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from pyvrrp.config.model import Config
+from pyvrrp.config.model import Config, VrrpInstance
 from pyvrrp.core.auth import AuthenticationHeader
-from pyvrrp.core.events import State
+from pyvrrp.core.events import Adopted, State
 from pyvrrp.core.tracking import Tracker
 from pyvrrp.daemon.adoption import Successor, residue, roles, tracker
 from pyvrrp.daemon.instance import Instance
@@ -57,6 +57,10 @@ class Inheritance:
         if self._residue:
             for line in await asyncio.to_thread(lambda: list(take_down(self._residue, goodbye=True))):
                 _LOG.warning("left by the process before: %s", line)
+
+    def adopted(self, config: VrrpInstance) -> Adopted:
+        """The first event of an instance that adopts."""
+        return Adopted(self.roles[config.name], self._journal.left.entries[router_of(config)].yielded)
 
     def take_on(self, instance: Instance) -> None:
         """Let a new instance go on where its predecessor was."""

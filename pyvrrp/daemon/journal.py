@@ -77,6 +77,8 @@ class Entry:
     state: str
     serving: bool = False
     "MASTER with all its gates open and its addresses on, or about to be"
+    yielded: bool = False
+    "BACKUP after a switchover: it is not to preempt"
     wait: float = 0.0
     "seconds after our last advertisement in which no peer takes over"
     addresses: tuple[Held, ...] = ()

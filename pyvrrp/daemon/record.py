@@ -49,6 +49,7 @@ class Record:
                 name=instance.name,
                 state=router.state.value,
                 serving=router.serving,
+                yielded=router.yielded,
                 wait=parameters.down_timer_adverts * parameters.advert_int,
                 addresses=tuple(self._held()) if acquiring or instance.addresses.held else (),
                 goodbyes=tuple(self._goodbyes()) if router.state is State.MASTER else (),

@@ -16,7 +16,6 @@ from typing import assert_never
 from pyvrrp.config.model import Config, Notify, SyncGroup, Track, VrrpInstance
 from pyvrrp.core.events import (
     Action,
-    Adopted,
     Event,
     IPAddress,
     Shutdown,
@@ -111,8 +110,8 @@ class Speaker:
             self._form_groups(self.config.sync_groups)
             for instance in self.instances.values():
                 self._prepare(instance)
-            for name, role in inheritance.roles.items():
-                self.deliver(self.instances[name], Adopted(role))
+            for name in inheritance.roles:
+                self.deliver(self.instances[name], inheritance.adopted(self.instances[name].config))
             await inheritance.clear_away()
             for instance in list(self.instances.values()):
                 if instance.name not in inheritance.roles:

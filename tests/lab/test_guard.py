@@ -72,6 +72,7 @@ def peer(lab: Lab) -> Guarded:
     return Guarded(lab, "n2", 12)
 
 
+AH = "authentication {\n auth_type AH\n auth_pass secret\n}"
 EXCLUDED = f"virtual_ipaddress_excluded {{\n {VIP6}/64\n}}"
 
 
@@ -151,6 +152,33 @@ def test_restart_takes_new_code_and_configuration_without_a_failover(
     assert node.said == ["VI_51 BACKUP", "VI_51 MASTER"]
 
 
+def test_where_a_start_takes_longer_than_the_peers_wait_a_restart_is_refused(node: Guarded, segment: Segment) -> None:
+    node.start(owner(node, version=3, advert_int=0.2))
+    segment.wait_advertised(node, 51)
+    before = node.speaker
+    refused = node.host.run([*PYVRRP, "restart"], check=False)
+    assert refused.returncode == 4
+    assert "peers wait 0.6 s for an advertisement, less than a start may take" in refused.stderr
+    assert node.speaker == before
+
+
+def test_after_a_switchover_a_restart_does_not_take_the_address_back(
+    node: Guarded, peer: Guarded, segment: Segment
+) -> None:
+    peer.start(instance(51, 100, VIP))
+    node.start(owner(node))
+    segment.wait_advertised(node, 51)
+    node.configure(instance(51, 150, VIP))
+    node.host.run([*PYVRRP, "restart"])
+    node.host.run([*PYVRRP, "switchover"])
+    wait_holder(VIP, peer, [node])
+    node.host.run([*PYVRRP, "restart"])
+    began = segment.wait_advertised(peer, 51)
+    segment.wait_advertised(peer, 51, count=4)
+    assert segment.heard(node, 51, began) == []
+    assert node.state() == "BACKUP"
+
+
 def test_a_sync_group_and_its_gates_are_adopted_whole_with_what_the_trackers_said(
     node: Guarded, segment: Segment
 ) -> None:
@@ -161,8 +189,7 @@ def test_a_sync_group_and_its_gates_are_adopted_whole_with_what_the_trackers_sai
     group = f"vrrp_sync_group G {{\n group {{\n GATED\n VI_52\n }}\n notify {node.script}\n}}"
     check = f"vrrp_script check {{\n script {script}\n interval 1\n timeout 30\n weight 20\n}}"
     tracked = "track_script {\n check\n}"
-    ah = "authentication {\n auth_type AH\n auth_pass secret\n}"
-    first = instance(51, 100, VIP, name="GATED", extra=f"{tracked}\n{ah}")
+    first = instance(51, 100, VIP, name="GATED", extra=f"{tracked}\n{AH}")
     second = instance(52, 100, OTHER, name="VI_52", extra=tracked)
     group = group.replace("notify ", "sync_group_tracking_weight\n notify ")
     node.start("global_defs {\n script_user root\n vrrp_down_timer_adverts 3\n}", check, group, first, second)
@@ -189,9 +216,8 @@ def test_a_sync_group_and_its_gates_are_adopted_whole_with_what_the_trackers_sai
 def test_a_peer_that_checks_sequence_numbers_accepts_the_successor(
     node: Guarded, peer: Guarded, segment: Segment
 ) -> None:
-    ah = "authentication {\n auth_type AH\n auth_pass secret\n}"
-    peer.start(instance(51, 100, VIP, extra=ah))
-    node.start(owner(node, extra=ah))
+    peer.start(instance(51, 100, VIP, extra=AH))
+    node.start(owner(node, extra=AH))
     segment.wait_advertised(node, 51, count=2)
     first = node.speaker
     os.kill(first, signal.SIGKILL)
@@ -218,12 +244,17 @@ def test_a_backup_stays_backup_and_runs_no_script(node: Guarded, peer: Guarded, 
 # --- given up --------------------------------------------------------------------------------------------------------
 
 
-def test_who_falls_again_and_again_gives_its_role_up(node: Guarded, peer: Guarded, segment: Segment) -> None:
-    peer.start(instance(51, 250, VIP, extra=f"nopreempt\n{EXCLUDED}"))
-    node.start(owner(node, extra=EXCLUDED))
+@pytest.mark.parametrize("vip", [VIP, VIP6], ids=["IPv4 and AH", "IPv6"])
+def test_who_falls_again_and_again_gives_its_role_up(node: Guarded, peer: Guarded, segment: Segment, vip: str) -> None:
+    """The peers accept the priority 0 that was prepared, AH sequence and all, and take over in the skew time."""
+    extra, version = (f"{AH}\n{EXCLUDED}", 2) if vip == VIP else ("", 3)
+    peer.start(instance(51, 250, vip, version=version, extra=f"nopreempt\n{extra}"))
+    node.start(owner(node, vip, version=version, extra=extra))
     segment.wait_advertised(node, 51)
     wait_holder(VIP6, node, [peer])
-    node.configure(instance(51, 100, VIP, extra=EXCLUDED))  # once it is no MASTER any more it is to remain BACKUP
+    node.configure(
+        instance(51, 100, vip, version=version, extra=extra)
+    )  # once it is no MASTER any more it is to remain BACKUP
     first = node.speaker
     os.kill(first, signal.SIGKILL)
     os.kill(node.until_another(first)["pid"], signal.SIGKILL)
@@ -232,9 +263,9 @@ def test_who_falls_again_and_again_gives_its_role_up(node: Guarded, peer: Guarde
     ).time
     taken = segment.wait_advertised(peer, 51)
     assert taken - gone < 0.4
-    wait_holder(VIP, peer, [node])
+    wait_holder(vip, peer, [node])
     wait_holder(VIP6, peer, [node])
-    assert "removed 192.0.2.100/32 from eth0" in node.log.read_text()
+    assert f"removed {vip}/" in node.log.read_text()
     eventually(lambda: node.state() == "BACKUP", "it is BACKUP", 20, 0.1)
     assert "guard: its role is given up; it starts again as BACKUP in" in node.log.read_text()
 

@@ -5,9 +5,11 @@ from ipaddress import ip_address
 
 import pytest
 
+from pyvrrp.core.advertisement import Advertisement
 from pyvrrp.core.events import (
     AcquireAddresses,
     Adopted,
+    AdvertisementReceived,
     CloseGates,
     GatesClosed,
     Phase,
@@ -160,6 +162,21 @@ def test_an_adopted_backup_waits_a_whole_interval():
     router, actions = adopt(State.BACKUP)
     assert actions == [Transition(State.INIT, State.BACKUP, Reason.ADOPTED)]
     assert router.deadline == 100.3 + router.master_down_interval
+
+
+def test_after_a_switchover_it_still_leaves_the_address_to_its_successor():
+    lower = AdvertisementReceived(
+        Advertisement(2, 51, 100, 1.0, PARAMETERS.addresses, 0, bytes(8)), ip_address("192.0.2.12")
+    )
+    router = VirtualRouter(PARAMETERS, SOURCE)
+    router.handle(Adopted(State.BACKUP, yielded=True), 100.3)
+    assert router.yielded
+    router.handle(lower, 101.0)
+    assert router.deadline == 101.0 + router.master_down_interval
+    other, _ = adopt(State.BACKUP)
+    before = other.deadline
+    other.handle(lower, 101.0)
+    assert other.deadline == before, "it preempts"
 
 
 def test_checks_that_have_not_reported_do_not_keep_it_from_its_role():

@@ -147,7 +147,7 @@ def half_gated() -> SyncGroup:
 def test_the_group_is_told_master_when_the_last_member_serves(half_gated):
     assert states(half_gated) == [State.MASTER, State.MASTER]
     assert half_gated.state is State.BACKUP
-    steps = half_gated.handle("OUT", GatesOpened(), now=9.0)
+    steps = half_gated.handle("OUT", GatesOpened(), now=6.0)
     assert steps[-1] == Step(None, Transition(State.BACKUP, State.MASTER, Reason.SYNC_GROUP))
 
 

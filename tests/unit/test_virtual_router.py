@@ -506,6 +506,15 @@ def test_a_master_that_slept_too_long_lets_go_also_when_it_hears_before_it_sees_
     assert router.master == HIGHER
 
 
+def test_a_master_that_slept_announces_nothing_before_it_lets_go():
+    router = master(at=10.0)
+    assert router.deadline == 11.0
+    for second in (11.0, 12.0, 13.0, 14.0):
+        router.handle(TimerExpired(), now=second)
+    actions = router.handle(TimerExpired(), now=25.0)
+    assert [type(action).__name__ for action in actions] == ["ReleaseAddresses", "Transition"]
+
+
 def test_a_backup_that_stalled_for_a_moment_reads_what_waits_first():
     router = started()
     assert router.handle(TimerExpired(), now=3.8) == []
