@@ -135,8 +135,9 @@ def running(
 
 
 def processes(node: Node) -> list[int]:
-    """The processes of a node, parents first."""
-    return sorted(namespaces.pids(node.host.namespace))
+    """The processes of a node, first the one that was started: the guard, where there is one."""
+    first = node.process.pid if node.process else 0
+    return sorted(namespaces.pids(node.host.namespace), key=lambda pid: (pid != first, pid))
 
 
 def speaker(node: Node) -> int | None:

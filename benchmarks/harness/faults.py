@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 
-from harness.cluster import Cluster, Node, processes, signal_all, speaker, wait_speaker
+from harness.cluster import Cluster, Node, signal_all, speaker, wait_speaker
 from pyvrrp.demo.namespaces import LabError
 
 
@@ -57,7 +57,8 @@ def kill_speaker_three_times(cluster: Cluster, node: Node) -> None:
 
 def kill_guard(cluster: Cluster, node: Node) -> None:
     """SIGKILL of the guard; the speaker lives, and is to leave by itself."""
-    os.kill(processes(node)[0], signal.SIGKILL)
+    assert node.process is not None
+    os.kill(node.process.pid, signal.SIGKILL)
 
 
 def spin(cluster: Cluster, node: Node) -> None:

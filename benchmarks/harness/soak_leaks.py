@@ -87,7 +87,9 @@ class Leaks:
         for pid in found:
             with contextlib.suppress(OSError):  # it ended meanwhile
                 sample = _sample(pid, now)
-                role = "speaker" if pid == speaking else "guard" if pid == found[0] else "helper"
+                role = (
+                    "speaker" if pid == speaking else "guard" if node.process and pid == node.process.pid else "helper"
+                )
                 self.lives.setdefault((name, pid), Life(name, role, pid)).samples.append(sample)
         expected = self._expected.setdefault(name, len(found))
         if len(found) != expected:

@@ -55,8 +55,11 @@ class Inheritance:
     async def clear_away(self) -> None:
         """Take down what nobody has adopted; a line in the log for each thing."""
         if self._residue:
-            for line in await asyncio.to_thread(lambda: list(take_down(self._residue, goodbye=True))):
-                _LOG.warning("left by the process before: %s", line)
+            await asyncio.to_thread(self._clear_away)
+
+    def _clear_away(self) -> None:
+        for line in take_down(self._residue, goodbye=True):
+            _LOG.warning("left by the process before: %s", line)
 
     def adopted(self, config: VrrpInstance) -> Adopted:
         """The first event of an instance that adopts."""

@@ -342,9 +342,9 @@ def test_what_a_crash_of_both_left_is_cleared_away_at_the_next_start(node: Guard
     node.start(forever, instance(52, 100, VIP))
     wait_holder(VIP, None, [node])
     wait_holder(OTHER, None, [node])
-    assert (plugin / "undone").exists()
+    eventually((plugin / "undone").exists, "the undo command has run")
     log = node.log.read_text()
-    for line in (f"GATED: removed {VIP}/32 from eth0", f"GATED: removed {OTHER}/32 from eth0", "GATED: undo: `touch "):
+    for line in (f"GATED: removed {VIP}/32 from eth0", f"GATED: removed {OTHER}/32 from eth0", "GATED: undo: `rm "):
         assert f"left by the process before: {line}" in log
 
 
