@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import shutil
 import sys
 import time
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from dataclasses import asdict
 from itertools import pairwise, product
 from math import inf
@@ -28,12 +27,12 @@ from harness.failover_rows import BOTH, ROWS, Row, Stage
 from harness.failover_table import Figures, Outcome, print_table
 from harness.machine import describe
 from harness.observer import overlap
+from harness.side_by_side import interruptible, pool
 
 from pyvrrp.cli import VERBS
 from pyvrrp.demo import namespaces
 from pyvrrp.demo.namespaces import LabError
 
-SIDE_BY_SIDE = 2
 AFTERWARDS = 2.0
 "seconds that are watched after an act that takes long itself"
 
@@ -70,14 +69,13 @@ def _keys() -> str:
 
 
 def _measure_all(arguments: argparse.Namespace) -> list[Outcome]:
-    """In processes of their own, so that no measurement waits for another one's interpreter."""
     chosen = [row for row in ROWS if row.key in arguments.only]
-    with ProcessPoolExecutor(SIDE_BY_SIDE, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with pool() as processes:
         futures: list[Future[Outcome]] = []
         for row, kind in product(chosen, BOTH):
             if kind in row.kinds and kind in arguments.kinds:
                 logs = arguments.logs and arguments.logs / f"{row.key}-{kind}"
-                futures.append(pool.submit(measure, row.key, kind, arguments.rounds, logs))
+                futures.append(processes.submit(measure, row.key, kind, arguments.rounds, logs))
                 futures[-1].add_done_callback(_tell_progress)
         return [future.result() for future in futures]
 
@@ -104,7 +102,7 @@ def measure(key: str, kind: str, rounds: int, logs: Path | None) -> Outcome:
         logs=logs,
     )
     try:
-        with started as cluster:
+        with interruptible(), started as cluster:
             if row.guard and not has_guard(cluster.n1):
                 outcome.skipped = "there is no guard: the speaker is the only process"
                 return outcome
@@ -155,4 +153,7 @@ def _sleep_until(when: float) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

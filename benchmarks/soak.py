@@ -11,14 +11,13 @@ timing of the machine. Exit status 0: nothing failed; 1: something did, and the 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import secrets
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from harness.cluster import running
 from harness.machine import describe
+from harness.side_by_side import interruptible, pool
 from harness.soak_report import Report, report
 from harness.soak_run import Soak
 
@@ -38,8 +37,8 @@ def main() -> int:
     logs = arguments.logs or Path(f"soak-{arguments.seed}")
     print(describe())
     print(f"seed       {arguments.seed}", flush=True)
-    with ProcessPoolExecutor(len(NODES), mp_context=multiprocessing.get_context("spawn")) as pool:
-        futures = [pool.submit(soak, count, arguments.seed, arguments.minutes, logs) for count in NODES]
+    with pool() as processes:
+        futures = [processes.submit(soak, count, arguments.seed, arguments.minutes, logs) for count in NODES]
         reports = [future.result() for future in futures]
     for each in reports:
         print(each.text)
@@ -50,17 +49,24 @@ def main() -> int:
 
 def soak(count: int, seed: int, minutes: float, logs: Path) -> Report:
     """One lab from beginning to end."""
-    with running(f"soak-{count}", "pyvrrp", count=count) as cluster:
-        run = Soak(cluster, f"{seed}/{count}")
-        try:
-            run.run(minutes * 60)
-            done = report(run, count)
-        except LabError as error:
-            done = Report(f"\n{count} nodes: ended after {len(run.episodes)} episodes: {error}", failed=True)
-        if done.failed:
-            cluster.keep_logs(logs / f"{count}-nodes")
-    return done
+    run, done = None, None
+    try:
+        with interruptible(), running(f"soak-{count}", "pyvrrp", count=count) as cluster:
+            try:
+                run = Soak(cluster, f"{seed}/{count}")
+                run.run(minutes * 60)
+                done = report(run, count)
+            finally:
+                if done is None or done.failed:
+                    cluster.keep_logs(logs / f"{count}-nodes")
+            return done
+    except LabError as error:
+        episodes = len(run.episodes) if run else 0
+        return Report(f"\n{count} nodes: ended after {episodes} episodes: {error}", failed=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
