@@ -42,7 +42,9 @@ class Parameters:
     garp_lower_prio_delay: float = 5.0
     garp_lower_prio_repeat: int = 5
     lower_prio_no_advert: bool = False
-    higher_prio_send_advert: bool = False
+    higher_prio_send_advert: bool = True
+    """Deposed by a higher priority, say so by one last advertisement: after a partition has healed, the other may have
+    been MASTER all along, and announces its addresses again only when it learns that there was another one."""
     owner_ignore_adverts: bool = False
     skip_check_adv_addr: bool = False
     "do not compare the VIP list with that of the advertisements received"

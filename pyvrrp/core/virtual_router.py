@@ -438,10 +438,11 @@ class VirtualRouter:
     def _yield(self, advertisement: Advertisement, source: IPAddress, now: float) -> Actions:
         theirs = advertisement.priority
         reason = Reason.HIGHER_PRIORITY if theirs > self.effective_priority else Reason.HIGHER_ADDRESS
-        first: Actions = [SendAdvertisement(self.effective_priority)] if self.parameters.higher_prio_send_advert else []
+        says_so = self.serving and self.parameters.higher_prio_send_advert
+        last: Actions = [SendAdvertisement(self.effective_priority)] if says_so else []
         actions = self._become_backup(now, reason, f"{source} advertises priority {theirs}", relieved=True)
         self._accept(advertisement, source, now)
-        return [*first, *actions]
+        return [*last, *actions]
 
     # --- gates and leaving -------------------------------------------------------------------------------------------
 

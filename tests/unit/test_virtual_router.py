@@ -232,11 +232,25 @@ def test_priority_zero_is_answered_at_once():
 def test_yields_to_a_higher_priority_without_priority_zero_even_with_nopreempt():
     router = master(at=10.0, nopreempt=True)
     assert router.handle(heard(101, LOWER), now=10.5) == [
+        SendAdvertisement(100),
         ReleaseAddresses(after=0.02),
         Transition(State.MASTER, State.BACKUP, Reason.HIGHER_PRIORITY, "192.0.2.10 advertises priority 101"),
     ]
     assert router.deadline == 10.5 + 3.609375
     assert router.master == LOWER
+
+
+def test_the_last_advertisement_of_the_deposed_makes_the_other_announce_again():
+    """Both were MASTER in a partition; the loser hears first, and the winner would never know that there was another."""
+    winner, loser = master(at=10.0, priority=101), master(at=10.0)
+    last = loser.handle(heard(101, HIGHER), now=10.5)[0]
+    assert last == SendAdvertisement(100)
+    assert AnnounceAddresses(5) in winner.handle(heard(last.priority, LOWER), now=10.5)
+
+
+def test_the_last_advertisement_of_the_deposed_can_be_switched_off():
+    router = master(at=10.0, higher_prio_send_advert=False)
+    assert isinstance(router.handle(heard(101, LOWER), now=10.5)[0], ReleaseAddresses)
 
 
 def test_yields_to_equal_priority_only_from_a_higher_address():

@@ -27,7 +27,7 @@ class Defaults:
     garp: Garp = field(default_factory=Garp)
     down_timer_adverts: int = 3
     lower_prio_no_advert: bool = False
-    higher_prio_send_advert: bool = False
+    higher_prio_send_advert: bool = True
     owner_ignore_adverts: bool = False
     skip_check_adv_addr: bool = False
     check_unicast_src: bool = False
@@ -84,7 +84,7 @@ def _defaults(values: Values) -> Defaults:
         garp=garp.read_globals(values),
         down_timer_adverts=values.number("vrrp_down_timer_adverts", 1, 100, 3),
         lower_prio_no_advert=values.switch("vrrp_lower_prio_no_advert", False),
-        higher_prio_send_advert=values.switch("vrrp_higher_prio_send_advert", False),
+        higher_prio_send_advert=values.switch("vrrp_higher_prio_send_advert", True),
         owner_ignore_adverts=values.switch("vrrp_owner_ignore_adverts", False),
         skip_check_adv_addr=values.has("vrrp_skip_check_adv_addr"),
         check_unicast_src=values.has("vrrp_check_unicast_src"),
