@@ -4,7 +4,7 @@
 sudo=""
 [ "${1:-}" = "" ] || [ "${1:-}" = "--" ] || { sudo=$1; shift; }
 [ "${1:-}" = "--" ] && shift
-[ $# -gt 0 ] || set -- iproute2 iputils-arping iputils-ping keepalived unbound tcpdump nftables bind9-dnsutils
+[ $# -gt 0 ] || set -- iproute2 iputils-arping iputils-ping keepalived unbound tcpdump nftables bind9-dnsutils runit daemontools
 missing=""
 for package in "$@"; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
