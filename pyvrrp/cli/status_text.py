@@ -12,6 +12,8 @@ Document = dict[str, Any]
 
 _COLOURS = {"MASTER": "32", "BACKUP": "36", "INIT": "33", "FAULT": "1;31", "FAILED": "31"}
 _LONGEST_OUTPUT = 300
+_MOST_FOREIGN = 20
+"senders of an interface"
 
 
 def render(document: Document, *, colour: bool = False) -> str:
@@ -22,6 +24,11 @@ def render(document: Document, *, colour: bool = False) -> str:
     for interface, refused in document["interfaces"].items():
         if text := _refused(refused):
             lines += ["", f"{interface}: packets that belong to no vrrp_instance here were discarded: {text}"]
+    for interface, senders in document["foreign"].items():
+        if senders:
+            full = document["foreign_full"].get(interface, 0)
+            lines += ["", f"{interface}: other senders{f' (no room for all, {full} times)' if full else ''}"]
+            lines += _foreign(senders)
     if document["groups"]:
         lines += ["", "sync groups", *(f"  {line}" for group in document["groups"] for line in _group(group))]
     if document["trackers"]:
@@ -135,12 +142,36 @@ def _trouble(instance: Document) -> Iterator[str]:
         yield _line("discarded", refused)
     if last := instance["last_discard"]:
         yield _line("", f"last {duration(last['seconds_ago'])} ago from {last['source']}: {last['detail']}")
-    for field, sentence in instance["remarks"].items():
-        yield _line("differs", f"{field}: {sentence}")
+    for sender in instance["mismatch"]:
+        yield _line("differs", f"{_sender(sender)}, {'refused' if sender['refused'] else 'accepted'}")
+        yield from (_line("", _difference(field, text)) for field, text in sender["differs"].items())
     if errors := instance["counters"]["send_errors"]:
         yield _line("send errors", f"{errors} advertisements could not be sent")
     if restored := instance["counters"]["addresses_restored"]:
         yield _line("restored", f"{restored} times: somebody else had removed an address")
+
+
+def _foreign(senders: list[Document]) -> Iterator[str]:
+    """The last heard first: what is going on now."""
+    for sender in senders[: -_MOST_FOREIGN - 1 : -1]:
+        yield _line(f"VRID {sender['vrid']}", _sender(sender))
+        if sender["version"] is not None:
+            head = f"VRRPv{sender['version']}, priority {sender['priority']}, advert_int {sender['advert_int']:g} s"
+            auth = f", auth_type {sender['auth_type']}" if sender["auth_type"] else ""
+            yield _line("", f"{head}{auth}, {', '.join(sender['addresses']) or 'no address'}")
+        yield from (_line("", _difference(field, text)) for field, text in sender["differs"].items())
+    if len(senders) > _MOST_FOREIGN:
+        yield _line("", f"and {len(senders) - _MOST_FOREIGN} more: pyvrrp status --json")
+
+
+def _sender(sender: Document) -> str:
+    mac = ", before from ".join(sender["macs"][:2]) or "MAC unknown"
+    times = "once," if sender["count"] == 1 else f"{sender['count']} times, last"
+    return f"{sender['source']} ({mac}), {times} {duration(sender['seconds_ago'])} ago"
+
+
+def _difference(field: str, text: str) -> str:
+    return text if field == "packet" else f"{field}: {text}"
 
 
 def _refused(counters: Document) -> str:

@@ -27,6 +27,9 @@ MAX_INTERVAL_V3 = 40.95
 _V2 = struct.Struct("!BBBBBBH")
 _V3 = struct.Struct("!BBBBHH")
 _CHECKSUM_OFFSET = 6
+# OpenBSD's protocol for the same purpose has VRRP's protocol number and group, and begins like VRRPv2: version 2, type
+# 1, VHID; then advskew, and the words of counter and digest where VRRP counts addresses.
+_CARP_FIRST, _CARP_LENGTH, _CARP_WORDS = 0x21, 36, 7
 _ipv4_address = lru_cache(maxsize=4096)(IPv4Address)
 _ipv6_address = lru_cache(maxsize=4096)(IPv6Address)
 
@@ -92,6 +95,8 @@ def decode(message: bytes, family: int) -> Advertisement:
     end = _V2.size + count * size
     expected = end + (AUTH_DATA_LENGTH if version == 2 and family == 4 else 0)
     if len(message) != expected:
+        if first == _CARP_FIRST and len(message) == _CARP_LENGTH and count == _CARP_WORDS:
+            raise Discard(DiscardReason.LENGTH, "CARP (OpenBSD, FreeBSD, pfSense, OPNsense) and not VRRP")
         raise Discard(DiscardReason.LENGTH, f"{len(message)} bytes, {count} addresses make {expected}")
     make = _ipv4_address if family == 4 else _ipv6_address
     addresses = tuple([make(message[at : at + size]) for at in range(_V2.size, end, size)])

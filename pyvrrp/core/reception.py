@@ -17,6 +17,13 @@ GROUP4 = IPv4Address("224.0.0.18")
 GROUP6 = IPv6Address("ff02::12")
 _AH_LENGTH = 24
 _VRID_OFFSET = 1
+_SHOWN = 8
+"addresses of a long list"
+CHECKSUM_REMARKS = {
+    ChecksumForm.MESSAGE: "without pseudo-header (RFC 9568, v3_checksum_as_v2), ours has one",
+    ChecksumForm.PSEUDO_HEADER: "with pseudo-header, ours has none (v3_checksum_as_v2)",
+}
+"what is remarked about the form of theirs that is not ours"
 
 
 def vrid_of(datagram: Datagram) -> int:
@@ -25,6 +32,18 @@ def vrid_of(datagram: Datagram) -> int:
     if len(datagram.payload) <= at:
         raise Discard(DiscardReason.LENGTH, f"{len(datagram.payload)} bytes have no VRID")
     return datagram.payload[at]
+
+
+def checksum_of(datagram: Datagram, message: bytes, version: int) -> ChecksumForm:
+    """The form of checksum that the message inside the datagram carries; Discard(CHECKSUM) when it is none."""
+    ipv4 = datagram.source.version == 4
+    if ipv4 and version == 2:
+        return checksum_form(message, (), alone=True)
+    destinations = [datagram.destination]
+    if ipv4 and not datagram.destination.is_multicast:
+        destinations.append(GROUP4)  # keepalived before 2.0 took the group's address for unicast too
+    headers = (pseudo_header(datagram.source, to, len(message), PROTOCOL_VRRP) for to in destinations)
+    return checksum_form(message, headers, alone=ipv4)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,6 +55,8 @@ class Reception:
     unicast: bool = False
     group: IPAddress | None = None
     "the one multicast group to listen to, where the socket hears several; None: any"
+    checksum: ChecksumForm = ChecksumForm.PSEUDO_HEADER
+    "what ours covers in VRRPv3 over IPv4; either is accepted"
     peers: Mapping[IPAddress, tuple[int, int]] | None = None
     "check_unicast_src: the accepted sources with their lowest and highest TTL; None: any source"
     statistics: Statistics = field(default_factory=Statistics)
@@ -61,7 +82,7 @@ class Reception:
             raise Discard(DiscardReason.TTL, f"TTL {datagram.ttl} of a multicast packet is not 255")
         if advertisement.version != mine.version:
             raise Discard(DiscardReason.VERSION, f"version {advertisement.version}, we speak {mine.version}")
-        form = self._checksum(datagram, message)
+        form = checksum_of(datagram, message, mine.version)
         if mine.version == 2:
             self.security.verify(datagram, advertisement)
         self._interval(advertisement)
@@ -79,16 +100,6 @@ class Reception:
         if destination.is_multicast == self.unicast or self.group not in (None, destination):
             expected = "unicast" if self.unicast else self.group or "multicast"
             raise Discard(DiscardReason.CAST, f"sent to {destination}, we expect {expected}")
-
-    def _checksum(self, datagram: Datagram, message: bytes) -> ChecksumForm:
-        ipv4 = self.parameters.family == 4
-        if ipv4 and self.parameters.version == 2:
-            return checksum_form(message, (), alone=True)
-        destinations = [datagram.destination]
-        if self.unicast and ipv4:
-            destinations.append(GROUP4)  # keepalived before 2.0 took the group's address for unicast too
-        headers = (pseudo_header(datagram.source, to, len(message), PROTOCOL_VRRP) for to in destinations)
-        return checksum_form(message, headers, alone=ipv4)
 
     def _interval(self, advertisement: Advertisement) -> None:
         ours, theirs = self.parameters.advert_int, advertisement.interval
@@ -132,13 +143,22 @@ class Reception:
         if not mine.skip_check_adv_addr and theirs != ours and set(theirs) != set(ours):
             # keepalived since 2.3.3 accepts and counts; dropping it made two MASTERs
             statistics.address_list_mismatches += 1
-            self.remarks["virtual_ipaddress"] = _difference(theirs, ours)
-        if advertisement.version == 3 and mine.family == 4 and form is ChecksumForm.MESSAGE:
-            self.remarks["checksum"] = "without pseudo-header (RFC 9568); keepalived's default has one"
+            self.remarks["virtual_ipaddress"] = difference(theirs, ours)
+        if advertisement.version == 3 and mine.family == 4 and form is not self.checksum:
+            self.remarks["checksum"] = CHECKSUM_REMARKS[form]
 
 
-def _difference(theirs: tuple[IPAddress, ...], ours: tuple[IPAddress, ...]) -> str:
-    more = [str(address) for address in theirs if address not in ours]
-    less = [str(address) for address in ours if address not in theirs]
-    parts = [f"only they have {', '.join(more)}"] if more else []
-    return "; ".join([*parts, f"only we have {', '.join(less)}"] if less else parts)
+def difference(theirs: tuple[IPAddress, ...], ours: tuple[IPAddress, ...]) -> str:
+    """What two lists of addresses have each alone."""
+    more = tuple(address for address in theirs if address not in ours)
+    less = tuple(address for address in ours if address not in theirs)
+    parts = [f"only they have {listed(more)}"] if more else []
+    return "; ".join([*parts, f"only we have {listed(less)}"] if less else parts)
+
+
+def listed(addresses: tuple[IPAddress, ...]) -> str:
+    """The addresses in a sentence, a long list cut short."""
+    if not addresses:
+        return "none"
+    more = f" and {len(addresses) - _SHOWN} more" if len(addresses) > _SHOWN else ""
+    return ", ".join(map(str, addresses[:_SHOWN])) + more

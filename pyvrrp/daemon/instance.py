@@ -10,16 +10,13 @@ from ipaddress import ip_interface
 from typing import Protocol, assert_never
 
 from pyvrrp.config.model import VirtualAddress, VrrpInstance
-from pyvrrp.core.datagram import Datagram
-from pyvrrp.core.discard import Discard, DiscardReason, Statistics
+from pyvrrp.core.discard import Statistics
 from pyvrrp.core.events import (
     AcquireAddresses,
     Action,
-    AdvertisementReceived,
     AnnounceAddresses,
     CloseGates,
     Event,
-    IPAddress,
     LowerPriorityHeard,
     OpenGates,
     Reason,
@@ -30,26 +27,26 @@ from pyvrrp.core.events import (
     WantMaster,
 )
 from pyvrrp.core.parameters import Parameters
-from pyvrrp.core.reception import GROUP4, GROUP6, Reception
 from pyvrrp.core.transmission import Transmission
 from pyvrrp.core.virtual_router import VirtualRouter
 from pyvrrp.daemon.addresses import Addresses, lease_seconds
 from pyvrrp.daemon.gates import GateRunner
+from pyvrrp.daemon.hearing import Hearing
 from pyvrrp.daemon.node import Node
 from pyvrrp.daemon.notify import NotifyQueue
 from pyvrrp.daemon.plugins import Gate
 from pyvrrp.daemon.record import Record
 from pyvrrp.daemon.security import security_of
+from pyvrrp.daemon.services import Services
 from pyvrrp.daemon.timers import Deadline
-from pyvrrp.host.capabilities import MissingCapability
 
 _LOG = logging.getLogger("pyvrrp")
-_TELL_AT_MOST = 100
-"lines of one kind between two transitions: a hostile link must not fill the log"
 
 
 class Owner(Protocol):
     """Who brings the instances' events together: the speaker."""
+
+    services: Services
 
     def deliver(self, instance: Instance, event: Event) -> None:
         """Hand an event to the instance's router and have the actions performed."""
@@ -80,24 +77,18 @@ class Instance:
         seconds = lease_seconds(parameters, node.settings.vip_lease)
         self.addresses = Addresses(config.name, node, config.virtual_addresses, seconds, self.statistics)
         self.last_change: Transition | None = None
-        self.last_discard: tuple[Discard, IPAddress, float] | None = None
-        "what was refused last, from whom, when"
         self.deleted = False
         "left the configuration at a reload: notify_deleted instead of notify_stop"
         self._owner = owner
         self.security = security_of(config)
         self.record = Record(self)
-        self._reception = self._make_reception(parameters)
+        self.hearing = Hearing(self, parameters)
         self._transmission: Transmission | None = None
-        self._listening_on: int | None = None
-        self._deaf = ""
         self.broken = ""
         "an action that failed unexpectedly: a fault, for a while"
         self._left = asyncio.Event()
         self._waiting: deque[Action] = deque()
         self._worker: asyncio.Task[None] | None = None
-        self._told_discards: set[tuple[DiscardReason, IPAddress]] = set()
-        self._told_remarks: set[tuple[str, IPAddress]] = set()
         self._told_send_error: str | None = None
 
     @property
@@ -106,14 +97,9 @@ class Instance:
         return self.config.name
 
     @property
-    def remarks(self) -> dict[str, str]:
-        """What the last accepted advertisement had different from our configuration: field -> sentence."""
-        return dict(self._reception.remarks)
-
-    @property
     def edge_faults(self) -> tuple[str, ...]:
         """What the machine refuses us: sockets, addresses; a sentence each."""
-        faults = [self._deaf] if self._deaf else []
+        faults = [self.hearing.deaf] if self.hearing.deaf else []
         if self.config.unicast_fault_no_peer and self.config.unicast and not self.config.unicast_peers:
             faults.append("unicast_peer names nobody (unicast_fault_no_peer)")
         if self.broken:
@@ -122,98 +108,23 @@ class Instance:
 
     # --- configuration -----------------------------------------------------------------------------------------------
 
-    @property
-    def group(self) -> IPAddress | None:
-        """The multicast group, None for unicast."""
-        if self.config.unicast:
-            return None
-        settings = self.node.settings
-        if self.config.parameters.family == 4:
-            return self.config.multicast_group or settings.multicast_group4 or GROUP4
-        return self.config.multicast_group or settings.multicast_group6 or GROUP6
-
-    def _make_reception(self, parameters: Parameters) -> Reception:
-        peers = None
-        if self.config.check_unicast_src or any(
-            peer.min_ttl is not None or peer.max_ttl is not None for peer in self.config.unicast_peers
-        ):
-            peers = {
-                peer.address: (
-                    0 if peer.min_ttl is None else peer.min_ttl,
-                    255 if peer.max_ttl is None else peer.max_ttl,
-                )
-                for peer in self.config.unicast_peers
-            }
-        return Reception(
-            parameters=parameters,
-            security=self.security,
-            unicast=self.config.unicast,
-            group=self.group,
-            peers=peers,
-            statistics=self.statistics,
-        )
-
     async def reconfigure(self, config: VrrpInstance, parameters: Parameters) -> Sequence[Action]:
         """Take a changed configuration over without leaving the state; the caller performs the router's actions."""
         await self.idle()
-        self.stop_listening()
+        self.hearing.stop_listening()
         self.config = config
         self.security = security_of(config, self.security)
-        self._reception = self._make_reception(parameters)
+        self.hearing.configure(parameters)
         self._transmission = None
-        self.listen()
+        self.hearing.listen()
         await self.addresses.change(config.virtual_addresses, lease_seconds(parameters, self.node.settings.vip_lease))
         actions = self.router.reconfigure(parameters, self.node.clock())
         self.record.note()
         return actions
 
-    # --- listening ---------------------------------------------------------------------------------------------------
-
-    def listen(self) -> None:
-        """Open what is needed to hear advertisements; what prevents it is a fault of this instance."""
-        wire = self.node.wire(self.config.interface)
-        if wire is None or wire.index == self._listening_on:
-            return
-        parameters = self.config.parameters
-        try:
-            wire.listen(self, parameters.family, parameters.vrid, self.group, self.config.kernel_rx_buf_size)
-        except (OSError, MissingCapability) as error:
-            why = error.strerror if isinstance(error, OSError) else None
-            self._deaf = f"can't listen on {self.config.interface}: {why or error}"
-        else:
-            self._deaf = ""
-            self._listening_on = wire.index
-
-    def stop_listening(self) -> None:
-        """Hear nothing any more."""
-        wire = self.node.wires.get(self.config.interface)
-        if wire is not None and wire.index == self._listening_on:
-            wire.leave(self, self.config.parameters.family, self.config.parameters.vrid, self.group)
-        self._listening_on = None
-
-    def heard(self, datagram: Datagram) -> None:
-        """Take a packet with our VRID; what is no valid advertisement is counted, and logged once per sender."""
-        try:
-            if datagram.source == self.router.source:
-                raise Discard(DiscardReason.OWN_SOURCE, "it has our own address as its source")
-            advertisement = self._reception.check(datagram)
-        except Discard as refused:
-            self.statistics.discarded[refused.reason] += 1
-            self.last_discard = (refused, datagram.source, self.node.clock())
-            place = (refused.reason, datagram.source)
-            if place not in self._told_discards and len(self._told_discards) < _TELL_AT_MOST:
-                self._told_discards.add(place)
-                _LOG.warning("%s: discarded a packet of %s: %s", self.name, datagram.source, refused.detail)
-            return
-        self._tell_remarks(datagram.source)
-        self._owner.deliver(self, AdvertisementReceived(advertisement, datagram.source))
-
-    def _tell_remarks(self, source: IPAddress) -> None:
-        """What differs is logged once per sender and field, until the next transition."""
-        for field, sentence in self.remarks.items():
-            if (field, source) not in self._told_remarks and len(self._told_remarks) < _TELL_AT_MOST:
-                self._told_remarks.add((field, source))
-                _LOG.warning("%s: advertisement of %s: %s differs: %s", self.name, source, field, sentence[:500])
+    def deliver(self, event: Event) -> None:
+        """Hand an event to the router, through its sync group where it has one, and do what comes of it."""
+        self._owner.deliver(self, event)
 
     # --- acting ------------------------------------------------------------------------------------------------------
 
@@ -232,10 +143,18 @@ class Instance:
                 case Transition():
                     self._changed(action)
                     self._waiting.append(action)
+                case ReleaseAddresses():
+                    self._stop_announcing()
+                    self._waiting.append(action)
                 case _:
                     self._waiting.append(action)
         if self._waiting and self._worker is None:
             self._worker = asyncio.create_task(self._work(), name=f"actions of {self.name}")
+
+    def _stop_announcing(self) -> None:
+        """At once, also where the addresses are only just being put on: what is announced now would be believed."""
+        self._waiting = deque(each for each in self._waiting if not isinstance(each, AnnounceAddresses))
+        self.node.withdraw(self.name)
 
     async def idle(self) -> None:
         """Wait until every action is carried out."""
@@ -266,11 +185,13 @@ class Instance:
         match action:
             case AcquireAddresses():
                 self.record.note(acquiring=True)
+                self._owner.services.hold(self.name, True)
                 await self.addresses.acquire()
                 if self.addresses.faults:
                     self._owner.faults_changed(self)
             case ReleaseAddresses():
                 await asyncio.sleep(action.after)
+                self._owner.services.hold(self.name, False)
                 await self.addresses.release()
                 self.record.note()
             case AnnounceAddresses():
@@ -325,7 +246,7 @@ class Instance:
         if self._transmission is None or self._transmission.source != source:
             if source is None:
                 return self._transmission  # the last word (priority 0) goes out from the address we had
-            config, group = self.config, self.group
+            config, group = self.config, self.hearing.group
             self._transmission = Transmission(
                 self.router.parameters,
                 source,
@@ -353,8 +274,9 @@ class Instance:
 
     def _changed(self, transition: Transition) -> None:
         self.last_change = transition
-        self._told_discards.clear()
-        self._told_remarks.clear()
+        self.hearing.tell_again()
+        if transition.new is State.MASTER:
+            self.node.finder.look_for_ourselves()
         if transition.reason is Reason.SHUTDOWN:
             self._left.set()
         if transition.new is State.MASTER and transition.reason is not Reason.ADOPTED:

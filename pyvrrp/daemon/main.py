@@ -22,7 +22,7 @@ from pyvrrp.daemon.heartbeat import GuardChannel, Heartbeat, adoption_time, conn
 from pyvrrp.daemon.journal import Journal
 from pyvrrp.daemon.options import SIGNALS, ExitStatus, RunOptions
 from pyvrrp.daemon.pidfile import AlreadyRunning, PidFile
-from pyvrrp.daemon.plugins import Plugin
+from pyvrrp.daemon.plugins import CommandRefused, Plugin
 from pyvrrp.daemon.restart import obstacle
 from pyvrrp.daemon.run_directory import Unusable, control_socket, journal, pid_files, prepare
 from pyvrrp.daemon.snapshot import Snapshot
@@ -149,7 +149,12 @@ class Daemon:
         settings = self.speaker.config.globals
         control = ControlServer(
             control_socket(self.options.run_dir, settings.instance),
-            {"status": status_method(self.status), "switchover": self.switchover, "restart": self.restart},
+            {
+                "status": status_method(self.status),
+                "switchover": self.switchover,
+                "restart": self.restart,
+                "plugin": self.plugin,
+            },
         )
         self._handle_signals()
         await control.start()
@@ -227,6 +232,17 @@ class Daemon:
         os._exit(ExitStatus.RESTART)
 
     # --- requests ----------------------------------------------------------------------------------------------------
+
+    async def plugin(self, parameters: Mapping[str, object]) -> object:
+        """The control method `plugin`: `plugin` names it, `words` is its command."""
+        name, words = parameters.get("plugin"), parameters.get("words", [])
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise Refused("`words` is a list of strings")
+        self.status()
+        try:
+            return await self.speaker.services.command(str(name), words)
+        except CommandRefused as refused:
+            raise Refused(str(refused)) from None
 
     def switchover(self, parameters: Mapping[str, object]) -> Mapping[str, object]:
         """The control method `switchover`: `instances` names them, none means all that are MASTER here."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
 from pathlib import Path
 
 from pyvrrp.config.model import Globals, VirtualAddress
 from pyvrrp.core.announcement import Announcer, Frame, announcement
 from pyvrrp.daemon.journal import Journal
+from pyvrrp.daemon.mac_finder import MacFinder
 from pyvrrp.daemon.timers import Deadline, Timers
 from pyvrrp.daemon.wire import Wire
 from pyvrrp.host.netlink import Change, Netlink
@@ -27,6 +29,7 @@ class Node:
         self.clock = clock
         self.timers = Timers(clock)
         self.wires: dict[str, Wire] = {}
+        self.finder = MacFinder(self.wires, self.timers, clock)
         self.journal = Journal()
         self._tasks: set[asyncio.Task[None]] = set()
         self._announcers: dict[str, tuple[Announcer, Deadline]] = {}
@@ -52,6 +55,7 @@ class Node:
         for task in self._tasks:
             task.cancel()
         self.timers.close()
+        self.finder.close()
         for wire in self.wires.values():
             wire.close()
         self.wires.clear()
@@ -66,8 +70,13 @@ class Node:
             del self.wires[interface]
             wire = None
         if wire is None and link is not None:
-            wire = self.wires[interface] = Wire(interface, link.index)
+            own_mac = partial(self._mac, interface)
+            wire = self.wires[interface] = Wire(interface, link.index, self.finder, self.clock, own_mac)
         return wire
+
+    def _mac(self, interface: str) -> str:
+        link = self.netlink.links.get(interface)
+        return link.mac.hex(":") if link is not None else ""
 
     def announce(self, instance: str, addresses: Iterable[VirtualAddress], repeat: int) -> None:
         """Queue gratuitous ARP and Neighbor Advertisements for the addresses, at the pace of their interfaces."""

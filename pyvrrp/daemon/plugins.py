@@ -14,6 +14,11 @@ from pyvrrp.config.diagnostics import Diagnostics
 from pyvrrp.config.keywords import Keyword
 from pyvrrp.config.model import Config
 
+# A plugin that runs scripts does it as the same users, and by the same rules, as the daemon.
+from pyvrrp.host.script_security import UnknownAccount as UnknownAccount
+from pyvrrp.host.script_security import account as account
+from pyvrrp.host.script_security import problems as problems
+
 ENTRY_POINT_GROUP = "pyvrrp.plugins"
 
 Report = Callable[[bool, str], None]
@@ -77,6 +82,30 @@ class Service(Protocol):
 
     def status(self) -> Mapping[str, object]:
         """JSON-ready: the plugin's part of `pyvrrp status --json`."""
+
+
+@runtime_checkable
+class Follower(Protocol):
+    """A service that must know at once which virtual routers have their addresses here: a data plane, for instance."""
+
+    def hold(self, instance: str, held: bool) -> None:
+        """Called on the event loop just before the VIPs of an instance come up, and just before they go down.
+
+        It must not block: an advertisement may be due. It is called for an instance that is MASTER already too, after
+        `start`, when the service or the whole process is new (reload, restart). An exception is logged.
+        """
+
+
+class CommandRefused(Exception):
+    """A command can't be carried out; the text says why and what to do, in one line."""
+
+
+@runtime_checkable
+class Commandable(Protocol):
+    """A service that its own command line talks to, through the daemon's control socket (method `plugin`)."""
+
+    async def command(self, words: Sequence[str]) -> object:
+        """Carry out a command; what it returns is made JSON. Raises CommandRefused; 60 s at most."""
 
 
 class Plugin(Protocol):

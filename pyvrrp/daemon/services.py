@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 
 from pyvrrp.config.diagnostics import Diagnostics
 from pyvrrp.config.model import Config
-from pyvrrp.daemon.plugins import Gate, Plugin, Service, TrackerSpec
+from pyvrrp.daemon.plugins import (
+    Commandable,
+    CommandRefused,
+    Follower,
+    Gate,
+    Plugin,
+    Service,
+    TrackerSpec,
+)
+
+_LOG = logging.getLogger("pyvrrp")
 
 
 class Services:
@@ -28,6 +39,23 @@ class Services:
     def gates(self, instance: str) -> list[Gate]:
         """The gates of a vrrp_instance, in the order of acquisition."""
         return [gate for service in self._services.values() for gate in service.gates(instance)]
+
+    def hold(self, instance: str, held: bool) -> None:
+        """Tell those that follow where the addresses are."""
+        for name, service in self._services.items():
+            if isinstance(service, Follower):
+                try:
+                    service.hold(instance, held)
+                except Exception:
+                    _LOG.exception("plugin %s: hold(%s, %s) failed", name, instance, held)
+
+    async def command(self, plugin: str, words: Sequence[str]) -> object:
+        """Have a plugin carry out a command; raises CommandRefused."""
+        service: object = self._services.get(plugin)
+        if not isinstance(service, Commandable):
+            known = ", ".join(sorted(name for name, each in self._services.items() if isinstance(each, Commandable)))
+            raise CommandRefused(f"there is no plugin {plugin!r} that takes commands; there are: {known or 'none'}")
+        return await service.command(words)
 
     async def start(self) -> None:
         """Begin."""

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import pyvrrp
+from pyvrrp.core import senders
+from pyvrrp.core.claim import auth_name
 from pyvrrp.core.events import State
 from pyvrrp.core.tracking import Tracked
 from pyvrrp.daemon import status
@@ -26,6 +28,7 @@ from pyvrrp.daemon.status import (
     Master,
     Outcome,
     Reload,
+    Sender,
     Timers,
     TrackerStatus,
     iso,
@@ -68,6 +71,11 @@ class Snapshot:
             groups=tuple(self._group(each, now) for each in speaker.groups.values()),
             trackers=tuple(self._tracker(check, now) for check in speaker.trackers),
             interfaces={name: status.discarded(wire.discarded) for name, wire in speaker.node.wires.items()},
+            foreign={
+                name: tuple(self._sender(each, now) for each in wire.strangers.register)
+                for name, wire in speaker.node.wires.items()
+            },
+            foreign_full={name: wire.strangers.register.full for name, wire in speaker.node.wires.items()},
             plugins={name: service.status() for name, service in speaker.services.by_name.items()},
         )
 
@@ -77,7 +85,7 @@ class Snapshot:
     def _instance(self, instance: Instance, now: float) -> InstanceStatus:
         config, router = instance.config, instance.router
         group = next((group for group in self.speaker.config.sync_groups if config.name in group.members), None)
-        refused = instance.last_discard
+        refused = instance.hearing.last_discard
         return InstanceStatus(
             name=config.name,
             interface=config.interface,
@@ -109,7 +117,8 @@ class Snapshot:
                 master_down_interval=router.master_down_interval,
                 skew_time=router.skew_time,
             ),
-            remarks=instance.remarks,
+            remarks=instance.hearing.remarks,
+            mismatch=tuple(self._sender(each, now) for each in instance.hearing.register),
             counters=status.counters(instance.statistics),
             discarded=status.discarded(instance.statistics.discarded),
             last_discard=None
@@ -121,6 +130,25 @@ class Snapshot:
                 seconds_ago=now - refused[2],
             ),
             notify=self._notify(instance.notify.outcomes, now),
+        )
+
+    def _sender(self, sender: senders.Sender, now: float) -> Sender:
+        claim = sender.claim
+        return Sender(
+            vrid=sender.vrid,
+            source=str(sender.source),
+            macs=tuple(reversed(sender.macs)),
+            version=None if claim is None else claim.version,
+            priority=None if claim is None else claim.priority,
+            advert_int=None if claim is None else claim.advert_int,
+            auth_type=None if claim is None or claim.auth_type is None else auth_name(claim.auth_type),
+            addresses=None if claim is None else tuple(map(str, claim.addresses)),
+            differs=sender.differs,
+            refused=sender.refused,
+            first_heard=iso(self._wall(sender.first)),
+            last_heard=iso(self._wall(sender.last)),
+            seconds_ago=now - sender.last,
+            count=sender.count,
         )
 
     def _group(self, group: Group, now: float) -> GroupStatus:

@@ -252,7 +252,7 @@ class Speaker:
     def _link_changed(self, name: str, *, up: bool) -> None:
         for instance in self.instances.values():
             if instance.config.interface == name:
-                instance.listen()
+                instance.hearing.listen()
         self.trackers.interface_changed(name, up)
         self._sources_changed()
 
@@ -298,6 +298,7 @@ class Speaker:
         await self.services.start()
         for instance in self.instances.values():
             instance.gates.replace(self.services.gates(instance.name))
+            self.services.hold(instance.name, instance.addresses.held)
         await old.stop()
 
     def _add(self, config: VrrpInstance) -> Instance:
@@ -309,7 +310,7 @@ class Speaker:
         return instance
 
     def _prepare(self, instance: Instance) -> None:
-        instance.listen()
+        instance.hearing.listen()
         self.deliver(instance, SourceChanged(self._source(instance.config)))
         self.deliver(instance, self._tracking(instance))
 
@@ -322,7 +323,7 @@ class Speaker:
         instance.deleted = True
         self.deliver(instance, Shutdown())
         await instance.finished()
-        instance.stop_listening()
+        instance.hearing.stop_listening()
         await instance.notify.drain(self.config.globals.notify_timeout)
         del self.instances[name]
 
@@ -367,8 +368,8 @@ class Speaker:
             implicit.add(config.interface)
         named = {track.name for track in config.tracks if track.kind == "interface"}
         tracks = [*config.tracks, *(Track("interface", name, weight=0) for name in sorted(implicit - named))]
-        group = next((group for group in self.config.sync_groups if config.name in group.members), None)
-        return self.trackers.tracked(tracks, group)
+        groups = (group for group in self.config.sync_groups if config.name in group.members)
+        return self.trackers.tracked(tracks, next(groups, None))
 
     def _tracking(self, instance: Instance) -> TrackingChanged:
         found = tracking(self.tracked(instance))

@@ -99,6 +99,32 @@ class LastDiscard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sender:
+    """Another router, and what is to be remarked about it."""
+
+    vrid: int
+    source: str
+    macs: tuple[str, ...] = ()
+    "where its packets came from, the newest first; empty: not seen"
+    version: int | None = None
+    "this and the next four are None when the last packet can't be read"
+    priority: int | None = None
+    advert_int: float | None = None
+    auth_type: str | None = None
+    "none, PASS, AH; None also in VRRPv3, which has none"
+    addresses: tuple[str, ...] | None = None
+    differs: Mapping[str, str] = field(default_factory=dict)
+    "field -> what is the matter with it"
+    refused: bool = True
+    first_heard: str
+    last_heard: str
+    seconds_ago: float
+    "since `last_heard`"
+    count: int
+    "packets"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceStatus:
     """One vrrp_instance."""
 
@@ -134,6 +160,8 @@ class InstanceStatus:
     timers: Timers
     remarks: Mapping[str, str] = field(default_factory=dict)
     "what the last accepted advertisement had different from our configuration"
+    mismatch: tuple[Sender, ...] = ()
+    "who has our VRID and is configured differently, or sends what is refused"
     counters: Mapping[str, int] = field(default_factory=dict)
     discarded: Mapping[str, int] = field(default_factory=dict)
     "packets refused, for every reason"
@@ -223,6 +251,10 @@ class DaemonStatus:
     trackers: tuple[TrackerStatus, ...] = ()
     interfaces: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     "packets refused before a virtual router was known, by interface and reason: malformed ones, foreign VRIDs"
+    foreign: Mapping[str, tuple[Sender, ...]] = field(default_factory=dict)
+    "by interface: who sends VRIDs that are not ours, or from our own address"
+    foreign_full: Mapping[str, int] = field(default_factory=dict)
+    "by interface: how often there was no room in `foreign`"
     plugins: Mapping[str, object] = field(default_factory=dict)
     "each plugin's own part, by its name"
 

@@ -46,7 +46,7 @@ REACHED = {
     "packet": [
         *(reason.value for reason in DiscardReason),
         "accepted, BACKUP: BACKUP with 0 actions",
-        "accepted, MASTER: BACKUP with 2 actions",
+        "accepted, MASTER: BACKUP with 3 actions",
         "accepted, MASTER: MASTER with 3 actions",
         "accepted, acquiring: BACKUP with 2 actions",
         "accepted, handing over: BACKUP with 2 actions",

@@ -63,6 +63,18 @@ class Node:
         """The state of its first instance; empty while the daemon does not answer."""
         return next((each["state"] for each in self.status().get("instances", [])), "")
 
+    def logged(self, text: str, timeout: float = 15.0) -> str:
+        """Wait for the one line of its log that has this text: level and message."""
+        lines: list[str] = []
+
+        def found() -> bool:
+            lines[:] = [line for line in self.process.output.splitlines() if text in line]
+            return bool(lines)
+
+        eventually(found, f"{self} logs {text!r}", timeout, every=0.1)
+        (line,) = lines
+        return " ".join(line.split()[2:])
+
     def argv(self) -> list[str | Path]:
         """The command that runs the daemon."""
         if self.kind == "pyvrrp":

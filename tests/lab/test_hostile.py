@@ -144,3 +144,19 @@ def test_a_packet_in_our_own_name_is_no_rival(node: Node, attacker: Attacker, se
     raw.close()
     segment.wait_advertised(node, 51, count=3)
     assert node.host.holds(VIP)
+
+
+def test_who_gives_way_at_once_announces_nothing_any_more(lab: Lab, segment: Segment, attacker: Attacker) -> None:
+    """A partition that heals as it ends the wait: the neighbours believe whoever announces last."""
+    node = Node(lab, "pyvrrp", "n1", "192.0.2.11/24")
+    node.configure(instance(51, 200, VIP))
+    node.process = node.host.start(node.argv(), stdout=node.log)
+    segment.wait_advertised(node, 51)
+    attacker.send(advertisement(priority=250))
+    eventually(lambda: len(segment.heard(node, 51)) == 2, "it says once more that it was there", 2.0)
+    (_, first), (gave_way, last) = segment.heard(node, 51)
+    assert (first.priority, last.priority) == (200, 200)
+    eventually(lambda: node.state() == "BACKUP", "it gives way")
+    segment.wait_advertised(node, 51, count=3)  # it listens until the one that does not exist is forgotten
+    announced = [frame.time for frame in segment.capture if frame.announced is not None]
+    assert [at for at in announced if gave_way < at < segment.heard(node, 51)[2][0]] == []

@@ -21,6 +21,7 @@ from pyvrrp.daemon.status import (
     Lower,
     Master,
     Reload,
+    Sender,
     TrackerStatus,
     as_json,
     counters,
@@ -187,12 +188,66 @@ def test_discarded_packets_say_how_many_why_and_from_whom():
     statistics.discarded[DiscardReason.CHECKSUM] = 12
     statistics.discarded[DiscardReason.AUTH_FAILURE] = 3
     last = LastDiscard(reason=DiscardReason.CHECKSUM, detail="checksum 0x1234", source="192.0.2.66", seconds_ago=3.0)
-    shown = text(
-        instance(statistics=statistics, last_discard=last, remarks={"virtual_ipaddress": "only we have 192.0.2.9"})
-    )
+    shown = text(instance(statistics=statistics, last_discard=last))
     assert "  discarded   12 checksum_errors, 3 auth_failures\n" in shown
     assert "              last 3.0 s ago from 192.0.2.66: checksum 0x1234\n" in shown
-    assert "  differs     virtual_ipaddress: only we have 192.0.2.9\n" in shown
+
+
+def sender(**changes) -> Sender:
+    fields = {
+        "vrid": 51,
+        "source": "192.0.2.7",
+        "macs": ("52:54:00:aa:bb:cc",),
+        "version": 2,
+        "priority": 100,
+        "advert_int": 1.0,
+        "auth_type": "PASS",
+        "addresses": ("10.0.0.9",),
+        "first_heard": iso(0),
+        "last_heard": iso(60),
+        "seconds_ago": 3.0,
+        "count": 61,
+    }
+    return Sender(**(fields | changes))
+
+
+def test_who_is_configured_differently_is_told_by_field():
+    refused = sender(differs={"version": "3, ours is 2", "advert_int": "2 s, ours is 1 s"})
+    accepted = sender(
+        source="192.0.2.8", macs=(), differs={"packet": "checksum 0x1234 is wrong"}, refused=False, count=1
+    )
+    assert (
+        "  differs     192.0.2.7 (52:54:00:aa:bb:cc), 61 times, last 3.0 s ago, refused\n"
+        "              version: 3, ours is 2\n"
+        "              advert_int: 2 s, ours is 1 s\n"
+        "  differs     192.0.2.8 (MAC unknown), once, 3.0 s ago, accepted\n"
+        "              checksum 0x1234 is wrong\n"
+    ) in text(instance(mismatch=(refused, accepted)))
+
+
+def test_foreign_senders_are_listed_the_last_heard_first():
+    ours = sender(vrid=77, differs={"virtual_router_id": "77 with 192.0.2.1, which VI_1 here has under 51"})
+    v3 = sender(vrid=78, version=3, auth_type=None, addresses=(), macs=("52:54:00:aa:bb:cc", "52:54:00:dd:ee:ff"))
+    unreadable = {"version": None, "priority": None, "advert_int": None, "auth_type": None, "addresses": None}
+    odd = sender(vrid=79, differs={"packet": "CARP and not VRRP"}, **unreadable)
+    assert (
+        "\n\neth0: other senders\n"
+        "  VRID 79     192.0.2.7 (52:54:00:aa:bb:cc), 61 times, last 3.0 s ago\n"
+        "              CARP and not VRRP\n"
+        "  VRID 78     192.0.2.7 (52:54:00:aa:bb:cc, before from 52:54:00:dd:ee:ff), 61 times, last 3.0 s ago\n"
+        "              VRRPv3, priority 100, advert_int 1 s, no address\n"
+        "  VRID 77     192.0.2.7 (52:54:00:aa:bb:cc), 61 times, last 3.0 s ago\n"
+        "              VRRPv2, priority 100, advert_int 1 s, auth_type PASS, 10.0.0.9\n"
+        "              virtual_router_id: 77 with 192.0.2.1, which VI_1 here has under 51"
+    ) in text(foreign={"eth0": (ours, v3, odd), "eth1": ()})
+
+
+def test_a_long_list_of_foreign_senders_is_cut_short():
+    shown = text(foreign={"eth0": tuple(sender(vrid=vrid) for vrid in range(1, 31))}, foreign_full={"eth0": 7})
+    assert "eth0: other senders (no room for all, 7 times)\n" in shown
+    assert shown.count("  VRID ") == 20
+    assert "  VRID 30 " in shown
+    assert "and 10 more: pyvrrp status --json" in shown
 
 
 def test_the_rest_of_the_daemon():
