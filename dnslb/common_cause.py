@@ -1,0 +1,55 @@
+"""Whether servers fail for a reason that is not theirs: the probe's own name, the Internet behind all of them; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dnslb.health.report import CommonCausesChanged
+from dnslb.member import Member
+from dnslb.pool_events import Admin
+from pyvrrp.core.events import IPAddress
+
+_NOBODY_THERE = "refused"
+"the cause that is the servers' own: nothing listens on any of them"
+
+
+class CommonCause:
+    """Every server fails the same check for the same reason: all of them are used until one passes again.
+
+    To take them all out would make a failed probe an outage.
+    """
+
+    def __init__(self) -> None:
+        self.why = ""
+        "what all fail; empty: there is no common cause, or somebody is up"
+        self.servers: frozenset[IPAddress] = frozenset()
+        "that are used although they are down"
+        self.until: float | None = None
+        "when the others are given up, since one has recovered"
+        self._reported = ""
+
+    def heard(self, event: CommonCausesChanged) -> None:
+        """Remember what the monitor says; `update` draws the conclusion."""
+        if any(each.cause == _NOBODY_THERE for each in event.causes):
+            self._reported = ""
+            self.servers = frozenset()
+        else:
+            self._reported = next((f"{each.check}: {each.detail}" for each in event.causes), "")
+
+    def update(self, members: Sequence[Member], patience: float, now: float) -> None:
+        """Look at all members; `patience`: seconds that the others have to recover once the first has."""
+        failing = [member for member in members if member.down and member.admin is Admin.AUTO and not member.removed]
+        down = frozenset(member.server.address for member in failing)
+        recovered = any(member.eligible and member.up for member in members)
+        if not self.why:
+            if self._reported and not recovered and any(member.eligible for member in failing):
+                self.why, self.servers = self._reported, down
+            return
+        # One that passes, or fails for another reason, leaves it to the others to end this.
+        self.servers &= down
+        if not recovered:
+            self.until = None
+        elif self.until is None:
+            self.until = now + patience
+        if not self.servers or (self.until is not None and now >= self.until):
+            self.why, self.servers, self.until = "", frozenset(), None

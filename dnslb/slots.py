@@ -1,0 +1,33 @@
+"""Which slot of the forwarding a server has: the same one as long as it is configured; pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable
+
+from dnslb.forwarding import MAX_SLOTS
+
+
+class Slots:
+    """The slots of one interface's forwarding, shared by all its virtual servers."""
+
+    def __init__(self, count: int = MAX_SLOTS) -> None:
+        self._free = deque(range(count))
+        self._taken: dict[Hashable, int] = {}
+
+    def claim(self, server: Hashable) -> int:
+        """The slot of a server, perhaps a new one; LookupError when none is free.
+
+        The one that has been free longest is given out first: flow tables remember slots for a while.
+        """
+        if server not in self._taken:
+            if not self._free:
+                raise LookupError(f"all {len(self._taken)} slots are taken")
+            self._taken[server] = self._free.popleft()
+        return self._taken[server]
+
+    def release(self, server: Hashable) -> None:
+        """Give a slot back; one that was never claimed is no error."""
+        slot = self._taken.pop(server, None)
+        if slot is not None:
+            self._free.append(slot)
