@@ -61,6 +61,7 @@ def holds(node: Machine) -> bool:
     return VIP in node.run("ip", "-o", "address", "show", "eth0").output
 
 
+@pytest.mark.core
 def test_the_unit_from_start_to_stop(node: Machine) -> None:
     # Type=notify: `systemctl start` came back because the daemon said that it is ready.
     assert show(node, "ActiveState", "SubState", "NRestarts") == ["active", "running", "0"]

@@ -113,7 +113,7 @@ _OUTPUTS = (
     known("data_use_instance", "name the files with state_dump_file and stats_dump_file"),
     known("json_dump_file", "read `pyvrrp status --json`"),
     known("json_version", "read `pyvrrp status --json`"),
-    known("log_unknown_vrids", "`pyvrrp sniff` shows every advertisement"),
+    known("log_unknown_vrids", "always done, once for each sender; `pyvrrp status` lists them"),
 )
 
 _NETWORK = (
