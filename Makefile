@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: venv demo test lab lint fuzz bench docs clean packages
+.PHONY: venv demo test test-vm vm-packages lab lint fuzz bench docs clean packages
 
 venv: $(VENV)/.installed
 
@@ -25,12 +25,19 @@ demo: venv ## two DNS nodes, a client, faults: about a minute
 	@sh tests/packages.sh $(SUDO) -- iproute2 unbound || true
 	@$(BIN)/pyvrrp demo dns-active-backup
 
-test: venv packages ## unit, property, simulation, fuzz and lab tests
-	@$(BIN)/python -m pytest -q -n 2 --ignore=tests/lab
+test: venv packages vm-packages ## unit, property, simulation, fuzz and lab tests, and the core of those in virtual machines
+	@$(BIN)/python -m pytest -q -n 2 --ignore=tests/lab --ignore=tests/vm
 	@$(BIN)/python -m pytest -q -n 3 tests/lab
+	@$(BIN)/python -m pytest -q tests/vm -m core
 
 lab: venv packages ## the tests in network namespaces alone
 	@$(BIN)/python -m pytest -q -n 3 tests/lab
+
+test-vm: venv vm-packages ## all tests in virtual machines: real DRBD and NFS, real systemd
+	@$(BIN)/python -m pytest -q tests/vm
+
+vm-packages:
+	@sh tests/packages.sh $(SUDO) -- qemu-system-x86 mmdebstrap e2fsprogs busybox-static cpio
 
 lint: venv
 	@$(BIN)/ruff check .
