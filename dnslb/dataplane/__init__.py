@@ -23,6 +23,8 @@ class DataPlane(Protocol):
     "xdp, nft or packet"
     mode: str
     "how it is attached where there are several ways (native, generic), else empty"
+    reason: str
+    "why not in the fastest of these ways, in one line; else empty"
 
     def install(self, forwarding: Forwarding) -> None:
         """Replace all that is forwarded, at once: each packet sees the old or the new, and no server that is gone."""

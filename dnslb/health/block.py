@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import dns.name
 import dns.rcode
 
 from dnslb.health import values
+from dnslb.health.lines import Lines
 from dnslb.health.query import DnsCheck
 from pyvrrp.config.diagnostics import Diagnostics, Position
 from pyvrrp.config.statements import Statement
-
-_T = TypeVar("_T")
 
 _DEFAULT = DnsCheck(name=dns.name.root)
 
@@ -55,7 +53,10 @@ def read_block(block: Statement, diagnostics: Diagnostics) -> CheckBlock | None:
 
     Its errors are fatal: without the check that was meant, the address would be announced unchecked.
     """
-    lines = _Lines(block, diagnostics)
+    label = block.arguments[0].text if block.arguments else ""
+    lines = Lines(f"vrrp_dns_check {label}".rstrip(), block, diagnostics)
+    if not label:
+        lines.refuse(block.position, "missing-argument", "it has no name of its own", "vrrp_dns_check NAME { ... }")
     kind = lines.get("type", values.rdtype, _DEFAULT.rdtype)
     # Records of a type that was refused would be refused once more.
     expect_answer = None if lines.refused else lines.get("expect_answer", values.answer(kind), None)
@@ -76,7 +77,7 @@ def read_block(block: Statement, diagnostics: Diagnostics) -> CheckBlock | None:
     )
     weight, reverse = lines.get("weight", values.weight, (0, False))
     read = CheckBlock(
-        name=lines.label,
+        name=label,
         check=check,
         position=block.position,
         interval=lines.get("interval", values.seconds(0.05, 86400), 1.0),
@@ -94,42 +95,3 @@ def read_block(block: Statement, diagnostics: Diagnostics) -> CheckBlock | None:
         message = "expect_answer has no effect, only a NOERROR answer is looked at"
         lines.warn("no-effect", message, "add NOERROR to expect_rcode, or leave it out")
     return read
-
-
-class _Lines:
-    """The lines of a block by keyword, the last of each; `refused` once one of them was no good."""
-
-    def __init__(self, block: Statement, diagnostics: Diagnostics) -> None:
-        self._position = block.position
-        self._diagnostics = diagnostics
-        self._by_keyword = {line.name: line for line in block.body or ()}
-        self.refused = False
-        self.label = block.arguments[0].text if block.arguments else ""
-        if not self.label:
-            self.refuse(block.position, "missing-argument", "it has no name of its own", "vrrp_dns_check NAME { ... }")
-
-    def __contains__(self, keyword: str) -> bool:
-        return keyword in self._by_keyword
-
-    def get(self, keyword: str, read: Callable[[Statement], _T], default: _T) -> _T:
-        """The value of a line, or the default where there is no such line or it was refused."""
-        if keyword not in self._by_keyword:
-            return default
-        try:
-            return read(self._by_keyword[keyword])
-        except values.BadValue as bad:
-            self.refuse(bad.position, bad.code, str(bad), bad.hint)
-            return default
-
-    def refuse(self, position: Position, code: str, message: str, hint: str) -> None:
-        """Report an error of this block."""
-        self._diagnostics.error(position, code, f"{self._owner}: {message}", hint, fatal=True)
-        self.refused = True
-
-    def warn(self, code: str, message: str, hint: str) -> None:
-        """Report what runs, but hardly as meant."""
-        self._diagnostics.warning(self._position, code, f"{self._owner}: {message}", hint)
-
-    @property
-    def _owner(self) -> str:
-        return f"vrrp_dns_check {self.label}".rstrip()

@@ -7,13 +7,16 @@ import contextlib
 import socket
 import struct
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-import dns.exception
 import dns.message
 
-from dnslb.health.query import DnsCheck, Transport, Verdict, combine, judge, make_query, mismatch
+from dnslb.health.answer import judge
+from dnslb.health.query import DnsCheck, Malformed, make_query, mismatch, parse
+from dnslb.health.sockets import open_socket, socket_address
+from dnslb.health.verdict import Transport, Verdict, combine
 
 _LATE = 0.1
 "seconds that a timeout may come late before the lateness counts as ours"
@@ -29,6 +32,13 @@ async def probe(check: DnsCheck) -> Verdict:
     if not verdict.ok and verdict.elapsed > check.timeout + _LATE:
         verdict = await _ask_all(check)
     return verdict
+
+
+async def probe_all(checks: Sequence[DnsCheck]) -> Verdict:
+    """Put several questions, at the same time where each has a port of its own; healthy when all are answered well."""
+    if any(check.binding.port for check in checks):
+        return combine([await probe(check) for check in checks])
+    return combine(await asyncio.gather(*(probe(check) for check in checks)))
 
 
 async def _ask_all(check: DnsCheck) -> Verdict:
@@ -54,22 +64,18 @@ async def _ask(check: DnsCheck, transport: Transport, started: float) -> Verdict
                 case _:
                     assert_never(transport)
     except TimeoutError:
-        detail = f"no answer from {over} within {check.timeout:g} s{exchange.heard}"
+        cause, detail = "timeout", f"no answer from {over} within {check.timeout:g} s{exchange.heard}"
     except ConnectionRefusedError:
-        detail = f"connection refused by {over}: nothing listens there"
+        cause, detail = "refused", f"connection refused by {over}: nothing listens there"
     except EOFError:
-        detail = f"connection closed by {over} before the answer was complete{exchange.heard}"
+        cause, detail = "closed", f"connection closed by {over} before the answer was complete{exchange.heard}"
     except OSError as error:
-        detail = f"can't ask {over}: {error.strerror or error}{exchange.heard}"
-    except _Malformed as error:
-        detail = f"malformed answer from {over}: {error}"
+        cause, detail = "unreachable", f"can't ask {over}: {error.strerror or error}{exchange.heard}"
+    except Malformed as error:
+        cause, detail = "malformed", f"malformed answer from {over}: {error}"
     else:
-        return judge(check, transport, exchange.query, response, time.monotonic() - started)
-    return Verdict(False, detail, time.monotonic() - started)
-
-
-class _Malformed(Exception):
-    """Not a DNS message; the text says why."""
+        return judge(check, transport, exchange.query, response, time.monotonic() - started, time.time())
+    return Verdict(False, detail, time.monotonic() - started, cause=cause)
 
 
 @dataclass(slots=True)
@@ -88,16 +94,16 @@ class _Exchange:
         """
         loop = asyncio.get_running_loop()
         strays = 0
-        with self._socket(socket.SOCK_DGRAM) as sock:
+        with open_socket(self.check.server, socket.SOCK_DGRAM, self.check.binding) as sock:
             # Connected: the kernel drops what other addresses send and reports "port unreachable" at once.
-            sock.connect(self._address())
+            sock.connect(socket_address(self.check.server, self.check.port))
             sock.send(self.query.to_wire())
             while True:
                 datagram = await loop.sock_recv(sock, 65535)
                 try:
-                    response = _parse(datagram)
+                    response = parse(datagram)
                     stray = mismatch(self.query, response)
-                except _Malformed as error:
+                except Malformed as error:
                     stray = str(error)
                 else:
                     if not stray:
@@ -110,14 +116,14 @@ class _Exchange:
     async def tcp(self) -> dns.message.Message:
         """Ask over TCP (RFC 1035 section 4.2.2: two bytes of length before each message)."""
         loop = asyncio.get_running_loop()
-        with self._socket(socket.SOCK_STREAM) as sock:
+        with open_socket(self.check.server, socket.SOCK_STREAM, self.check.binding) as sock:
             # Not loop.sock_connect: uvloop's loses the scope of a link-local address. Sending waits for the connection.
             with contextlib.suppress(BlockingIOError):
-                sock.connect(self._address())
+                sock.connect(socket_address(self.check.server, self.check.port))
             wire = self.query.to_wire()
             await loop.sock_sendall(sock, struct.pack("!H", len(wire)) + wire)
             (length,) = struct.unpack("!H", await self._receive(sock, 2, "of the length"))
-            return _parse(await self._receive(sock, length, "of the answer"))
+            return parse(await self._receive(sock, length, "of the answer"))
 
     async def _receive(self, sock: socket.socket, size: int, what: str) -> bytes:
         loop = asyncio.get_running_loop()
@@ -129,24 +135,3 @@ class _Exchange:
             received += piece
             self.heard = f" ({len(received)} of {size} bytes {what})"
         return received
-
-    def _socket(self, kind: socket.SocketKind) -> socket.socket:
-        family = socket.AF_INET if self.check.server.version == 4 else socket.AF_INET6
-        sock = socket.socket(family, kind)
-        sock.setblocking(False)
-        return sock
-
-    def _address(self) -> tuple[str, int] | tuple[str, int, int, int]:
-        """The socket address in numbers: nothing is left for a resolver to look up."""
-        server = self.check.server
-        if server.version == 4:
-            return (str(server), self.check.port)
-        scope = socket.if_nametoindex(server.scope_id) if server.scope_id else 0
-        return (str(server).partition("%")[0], self.check.port, 0, scope)
-
-
-def _parse(wire: bytes) -> dns.message.Message:
-    try:
-        return dns.message.from_wire(wire)
-    except dns.exception.DNSException as error:
-        raise _Malformed(f"{len(wire)} bytes that are no DNS message ({error})") from error

@@ -10,7 +10,7 @@ import dns.rdatatype
 
 from dnslb.health.block import CheckBlock
 from dnslb.health.probe import probe
-from dnslb.health.query import Verdict
+from dnslb.health.verdict import Verdict
 from pyvrrp.daemon.plugins import Report
 
 

@@ -15,7 +15,7 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rdtypes.ANY.TXT
 
-from dnslb.health.query import Transport
+from dnslb.health.verdict import Transport
 from pyvrrp.config.diagnostics import Position
 from pyvrrp.config.statements import Statement, Word
 from pyvrrp.config.suggest import did_you_mean
@@ -113,7 +113,7 @@ def switch(line: Statement) -> bool:
 def transports(line: Statement) -> tuple[Transport, ...]:
     """`udp`, `tcp` or `both`."""
     word = only(line)
-    return _one_of(word, word.text, _PROTOCOLS, "protocol")
+    return one_of(word, word.text, _PROTOCOLS, "protocol")
 
 
 def domain_name(line: Statement) -> dns.name.Name:
@@ -132,7 +132,7 @@ def rdtype(line: Statement) -> dns.rdatatype.RdataType:
         found = dns.rdatatype.from_text(word.text)
     except (dns.exception.DNSException, ValueError):
         known = {each.name: each for each in dns.rdatatype.RdataType if not dns.rdatatype.is_metatype(each)}
-        return _one_of(word, word.text.upper(), known, "type")
+        return one_of(word, word.text.upper(), known, "type")
     if dns.rdatatype.is_metatype(found):
         message = f"'type {word}' asks for no record of its own, servers answer it as they please"
         raise BadValue(word.position, "unknown-type", message, "ask for A, AAAA, NS or SOA")
@@ -142,7 +142,7 @@ def rdtype(line: Statement) -> dns.rdatatype.RdataType:
 def rcodes(line: Statement) -> tuple[dns.rcode.Rcode, ...]:
     """One or more response codes by name."""
     names = dns.rcode.Rcode.__members__
-    return tuple(_one_of(word, word.text.upper(), names, "rcode") for word in several(line))
+    return tuple(one_of(word, word.text.upper(), names, "rcode") for word in several(line))
 
 
 def answer(kind: dns.rdatatype.RdataType) -> Callable[[Statement], tuple[dns.rdata.Rdata, ...] | None]:
@@ -181,7 +181,8 @@ def _whole(line: Statement, word: Word, low: int, high: int) -> int:
     return int(word.text)
 
 
-def _one_of(word: Word, text: str, choices: Mapping[str, _T], what: str) -> _T:
+def one_of(word: Word, text: str, choices: Mapping[str, _T], what: str) -> _T:
+    """What `text` stands for; `what` is the kind of thing that it should be."""
     try:
         return choices[text]
     except KeyError:

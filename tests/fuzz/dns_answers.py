@@ -12,8 +12,9 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 
-from dnslb.health.probe import _Malformed, _parse
-from dnslb.health.query import DnsCheck, Transport, combine, judge, make_query
+from dnslb.health.answer import judge
+from dnslb.health.query import DnsCheck, Malformed, make_query, parse
+from dnslb.health.verdict import Transport, combine
 
 NAME = dns.name.from_text("www.example.com.")
 RECORDS = {
@@ -88,8 +89,8 @@ def run(data: bytes) -> list[str]:
     check = _check(data[0], data[1])
     transport = Transport.TCP if data[1] & 1 else Transport.UDP
     try:
-        response = _parse(data[2:])
-    except _Malformed:
+        response = parse(data[2:])
+    except Malformed:
         return ["malformed"]
     verdict = combine([judge(check, transport, _query(check), response, 0.1)])
     assert verdict.detail.isprintable()

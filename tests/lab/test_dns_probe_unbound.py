@@ -22,8 +22,9 @@ import uvloop
 
 from dnslb.health.block import CheckBlock
 from dnslb.health.probe import probe
-from dnslb.health.query import DnsCheck, Transport, Verdict
+from dnslb.health.query import DnsCheck
 from dnslb.health.tracker import DnsTracker
+from dnslb.health.verdict import Transport, Verdict
 from pyvrrp.config.model import NOWHERE
 
 pytestmark = [

@@ -21,7 +21,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dnslb.health.query import DnsCheck, Transport, Verdict, combine, judge, make_query, mismatch
+from dnslb.health.answer import judge
+from dnslb.health.query import DnsCheck, make_query, mismatch
+from dnslb.health.verdict import Transport, Verdict, combine
 
 UDP, TCP = Transport.UDP, Transport.TCP
 WWW = dns.name.from_text("www.example.com")
@@ -76,7 +78,10 @@ def test_any_record_of_the_type_is_good() -> None:
 
 def test_an_answer_without_records_is_not() -> None:
     assert judged(CHECK) == Verdict(
-        False, "NOERROR without a record for www.example.com A from 127.0.0.1:53 over udp", 0.001
+        False,
+        "NOERROR without a record for www.example.com A from 127.0.0.1:53 over udp",
+        0.001,
+        cause="no record",
     )
     assert not judged(CHECK, "www.example.com AAAA 2001:db8::1").ok
     assert not judged(CHECK, "other.example.com A 192.0.2.1").ok
@@ -89,6 +94,7 @@ def test_no_record_can_be_what_is_expected() -> None:
         False,
         "a record for www.example.com A from 127.0.0.1:53 over udp where none is expected: 192.0.2.1",
         0.001,
+        cause="a record",
     )
 
 
@@ -96,7 +102,7 @@ def test_no_record_can_be_what_is_expected() -> None:
 def test_an_error_is_not_healthy(rcode: str) -> None:
     verdict = judged(CHECK, rcode=dns.rcode.from_text(rcode))
     assert verdict == Verdict(
-        False, f"{rcode} for www.example.com A from 127.0.0.1:53 over udp (expected NOERROR)", 0.001
+        False, f"{rcode} for www.example.com A from 127.0.0.1:53 over udp (expected NOERROR)", 0.001, cause=rcode
     )
 
 

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dnslb.health.query import DnsCheck, Transport
+from dnslb.health.query import DnsCheck
+from dnslb.health.verdict import Transport
 from dnslb.plugin import DnsPlugin, DnsService
 from pyvrrp.config.diagnostics import Diagnostics, Position, Severity
 from pyvrrp.config.load import load_text

@@ -23,7 +23,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dnslb.health.probe import probe
-from dnslb.health.query import DnsCheck, Transport, Verdict
+from dnslb.health.query import DnsCheck
+from dnslb.health.verdict import Transport, Verdict
 from tests.unit.dns_responder import LOOPS, Responder, Run, datagram, framed, good, on_loop, silent, stream, with_rcode
 
 UDP, TCP, BOTH = (Transport.UDP,), (Transport.TCP,), (Transport.UDP, Transport.TCP)

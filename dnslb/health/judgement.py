@@ -1,0 +1,181 @@
+"""From the verdicts of checks to the health of a server; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from dnslb.health.check import Action, Band, Check, CheckGroup
+from dnslb.health.pace import Schedule
+from dnslb.health.report import CommonCause, Health, State
+from dnslb.health.verdict import Verdict
+from pyvrrp.core.tracking import Tracker
+
+_LEAST = 0.1
+"of its weight that a slow server keeps"
+_STEP = 0.1
+"the most that a latency moves a weight at one time"
+_DEAD_BAND = 0.05
+"changes of a weight that are not worth a new table"
+_EWMA = 0.2
+"the part of a new latency in the mean"
+
+
+class CheckState:
+    """One check: its verdicts under rise and fall, and how fast they came."""
+
+    def __init__(self, schedule: Schedule, band: Band | None = None, before: CheckState | None = None) -> None:
+        """`before`: the same question at another pace, until a reload; what it knew is known."""
+        self.tracker: Tracker = Tracker(
+            "check", "", rise=schedule.rise, fall=schedule.fall, before=before.tracker if before else None
+        )
+        self.last: Verdict | None = None
+        self.good: Verdict | None = None
+        "the last good one"
+        self.bad: Verdict | None = None
+        "the last bad one"
+        self.at = 0.0
+        "monotonic seconds of the last verdict"
+        self.failing = 0
+        "failures in a row up to now"
+        self.latency: float | None = None
+        "seconds, the moving mean of good answers"
+        self.factor = 1.0
+        self._band = band
+        if before is not None and before.healthy is not None:
+            self.tracker.result = schedule.rise + schedule.fall - 1 if before.healthy else 0
+            self.last, self.good, self.bad, self.at = before.last, before.good, before.bad, before.at
+            self.failing, self.latency = before.failing, before.latency
+
+    @property
+    def healthy(self) -> bool | None:
+        """None: no result yet."""
+        return self.tracker.up
+
+    @property
+    def doubt(self) -> bool:
+        """The last verdict says otherwise than `healthy`."""
+        return self.last is not None and self.last.ok is not self.healthy
+
+    def handle(self, verdict: Verdict, now: float) -> None:
+        """Take a verdict; the first one counts at once, then `rise` or `fall` in a row."""
+        self.last, self.at = verdict, now
+        self.tracker.report(verdict.ok, verdict.detail, now)
+        if not verdict.ok:
+            self.bad = verdict
+            self.failing += 1
+            return
+        self.good = verdict
+        self.failing = 0
+        known = verdict.elapsed if self.latency is None else self.latency
+        self.latency = known + (verdict.elapsed - known) * _EWMA
+        if self._band is not None:
+            self.factor = step(self.factor, in_band(self._band, self.latency))
+
+
+def in_band(band: Band, latency: float) -> float:
+    """The factor that a latency deserves."""
+    excess = (latency - band.low) / (band.high - band.low)
+    return round(1.0 - (1.0 - _LEAST) * min(max(excess, 0.0), 1.0), 6)
+
+
+def step(factor: float, wanted: float) -> float:
+    """One step from `factor` towards `wanted`; the ends of the scale are reached exactly."""
+    if abs(wanted - factor) < _DEAD_BAND and wanted not in (1.0, _LEAST):
+        return factor
+    return round(factor + min(max(wanted - factor, -_STEP), _STEP), 6)
+
+
+@dataclass(slots=True)
+class _Findings:
+    """What the groups of a server have come to so far."""
+
+    failures: dict[Action, list[str]] = field(default_factory=lambda: {action: [] for action in Action})
+    waiting: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    weights: list[int] = field(default_factory=list)
+    factor: float = 1.0
+
+    def add(self, group: CheckGroup, states: Sequence[CheckState]) -> None:
+        passed = sum(state.healthy is True for state in states)
+        failed = [state.bad.detail for state in states if state.healthy is False and state.bad]
+        unknown = [check.label for check, state in zip(group.checks, states, strict=True) if state.healthy is None]
+        consequence = group.consequence
+        if passed >= group.need:
+            self.warnings += failed
+        elif passed + len(unknown) < group.need:
+            of = f"check_group {group.name} needs {group.need}, {passed} pass: " if group.name else ""
+            self.failures[consequence.action].append(of + _joined(failed))
+            if consequence.action is Action.DEGRADE:
+                self.factor *= consequence.share
+        elif consequence.action is Action.DOWN:
+            self.waiting += unknown
+        for state in states:
+            if state.healthy and state.good:
+                self.warnings += state.good.remarks
+                if state.good.weight is not None:
+                    self.weights.append(state.good.weight)
+
+    def outcome(self) -> tuple[State, str]:
+        if down := self.failures[Action.DOWN]:
+            return State.DOWN, _joined(down)
+        if self.waiting:
+            return State.UNKNOWN, f"no result yet of {self.waiting[0]}"
+        if degraded := self.failures[Action.DEGRADE]:
+            return State.DEGRADED, _joined(degraded)
+        if self.factor < 1.0:
+            return State.DEGRADED, f"it answers slowly, {self.factor:.0%} of its weight is left"
+        return State.UP, "all checks that decide pass" if self.warnings else "all checks pass"
+
+
+def judge_server(groups: Sequence[CheckGroup], state_of: Callable[[Check], CheckState]) -> Health:
+    """The health of a server that has to pass all of these groups; the file may well say that there are none."""
+    if not groups:
+        return Health(state=State.UP, detail="nothing checks it")
+    findings = _Findings()
+    slowest = 1.0
+    for group in groups:
+        states = [state_of(check) for check in group.checks]
+        findings.add(group, states)
+        slowest = min(slowest, *(state.factor for state in states))
+    findings.factor *= slowest
+    findings.warnings += findings.failures[Action.WARN]
+    state, detail = findings.outcome()
+    return Health(
+        state=state,
+        detail=detail,
+        factor=findings.factor,
+        weights=tuple(findings.weights),
+        warnings=tuple(dict.fromkeys(findings.warnings)),
+    )
+
+
+def common_causes(servers: Sequence[Sequence[tuple[str, CheckState]]]) -> tuple[CommonCause, ...]:
+    """What all servers, of two at least, fail in common by their last verdicts.
+
+    `servers`: of each its checks in the order of the file, with their labels. Checks are the same when they are the
+    n-th of their kind: the names and addresses in them may differ.
+    """
+    if len(servers) < 2:
+        return ()
+    by_place = [_by_place(checks) for checks in servers]
+    found = []
+    for place, (label, state) in by_place[0].items():
+        verdicts = [checks[place][1].last if place in checks else None for checks in by_place]
+        causes = {verdict.cause if verdict and not verdict.ok else "" for verdict in verdicts}
+        if state.last is not None and len(causes) == 1 and "" not in causes:
+            cause = CommonCause(check=label, cause=causes.pop(), detail=state.last.detail, servers=len(servers))
+            found.append(cause)
+    return tuple(found)
+
+
+def _by_place(checks: Sequence[tuple[str, CheckState]]) -> Mapping[tuple[str, int], tuple[str, CheckState]]:
+    places: dict[tuple[str, int], tuple[str, CheckState]] = {}
+    for label, state in checks:
+        kind = label.partition(" ")[0]
+        places[kind, sum(place[0] == kind for place in places)] = (label, state)
+    return places
+
+
+def _joined(sentences: Sequence[str]) -> str:
+    return "; ".join(dict.fromkeys(sentences))
