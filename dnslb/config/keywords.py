@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dnslb.health.blocks import CHECK_KEYWORDS
 from pyvrrp.config.keywords import Body, Keyword
 from pyvrrp.config.tables.shorthand import flag, ignored, known, switch, used
@@ -62,7 +64,7 @@ _REAL_SERVER = used(
     repeatable=True,
 )
 
-KEYWORDS: tuple[Keyword, ...] = (
+_VIRTUAL_SERVER = replace(
     used(
         VIRTUAL_SERVER,
         1,
@@ -107,6 +109,11 @@ KEYWORDS: tuple[Keyword, ...] = (
         ),
         repeatable=True,
     ),
+    alone=True,
+)
+
+KEYWORDS: tuple[Keyword, ...] = (
+    _VIRTUAL_SERVER,
     used(VIRTUAL_SERVER_GROUP, 1, 1, Body.LINES, repeatable=True),
 )
 "The top-level blocks."

@@ -23,6 +23,7 @@ KEYWORDS: tuple[Keyword, ...] = (
         body=(lines("virtual_ipaddress"), used("port", 1, None), flag("redirect"), lines("track_dns")),
         inline=True,
         repeatable=True,
+        alone=True,
     ),
 )
 

@@ -37,5 +37,7 @@ class Keyword:
     "several keywords of the body may share a line (our own blocks: `server 127.0.0.1  name example.com`)"
     repeatable: bool = False
     "may stand more than once in one block"
+    alone: bool = False
+    "a plugin's block that is work for the daemon also where there is no vrrp_instance"
     hint: str = ""
     "what to do instead, for KNOWN and IGNORED"

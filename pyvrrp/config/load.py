@@ -65,7 +65,8 @@ def _config_id(config_id: str | None) -> str:
 def _loaded(source: Source, name: str, diagnostics: Diagnostics, plugins: Sequence[Extension]) -> Loaded:
     config = build(source.statements, diagnostics, plugins)
     lint(config, diagnostics)
-    if not config.instances:
+    alone = {keyword.name for plugin in plugins for keyword in plugin.keywords if keyword.alone}
+    if not config.instances and not any(block.name in alone for block in config.plugin_blocks):
         diagnostics.error(
             source.statements[-1].position if source.statements else Position(name, 1),
             "nothing-to-run",

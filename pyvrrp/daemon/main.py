@@ -91,9 +91,6 @@ def _refuse_what_cannot_run(loaded: Loaded, options: RunOptions) -> None:
     if not options.vrrp:
         text = "-C asks for the checkers alone, and there is nothing to check for yet; leave it out, or add -P"
         raise CannotRun(ExitStatus.CONFIG, text)
-    if not loaded.config.instances:
-        text = f"{options.config_file}: no vrrp_instance in it can be run; `pyvrrp check -f` says why"
-        raise CannotRun(ExitStatus.CONFIG, text)
 
 
 def _log_diagnostics(diagnostics: Diagnostics) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pyvrrp.config import load, load_text
+from pyvrrp.config.keywords import Body, Keyword
 from pyvrrp.core.events import State
 from tests.unit.config_texts import codes, instance
 
@@ -145,3 +146,12 @@ def test_equal_files_make_equal_models() -> None:
 def test_a_comment_more_changes_nothing() -> None:
     text = (CORPUS / "vip-and-script.conf").read_text()
     assert load_text("# moved\n" + text).config == load_text(text).config
+
+
+def test_a_plugin_s_block_may_be_work_enough():
+    class Balancer:
+        keywords = (Keyword(name="virtual_server", body=Body.SKIP, alone=True), Keyword(name="notes", body=Body.SKIP))
+        instance_keywords = ()
+
+    assert not load_text("virtual_server {\n}\n", plugins=[Balancer()]).diagnostics.fatal
+    assert [each.code for each in load_text("notes {\n}\n", plugins=[Balancer()]).diagnostics] == ["nothing-to-run"]
