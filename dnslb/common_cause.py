@@ -14,7 +14,7 @@ _NOBODY_THERE = "refused"
 
 
 class CommonCause:
-    """Every server fails the same check for the same reason: all of them are used until one passes again.
+    """No server passes a check, several for the same reason: these are used until one passes again.
 
     To take them all out would make a failed probe an outage.
     """
@@ -27,14 +27,16 @@ class CommonCause:
         self.until: float | None = None
         "when the others are given up, since one has recovered"
         self._reported = ""
+        self._having: frozenset[IPAddress] = frozenset()
 
     def heard(self, event: CommonCausesChanged) -> None:
         """Remember what the monitor says; `update` draws the conclusion."""
-        if any(each.cause == _NOBODY_THERE for each in event.causes):
-            self._reported = ""
-            self.servers = frozenset()
-        else:
-            self._reported = next((f"{each.check}: {each.detail}" for each in event.causes), "")
+        causes = [each for each in event.causes if each.cause != _NOBODY_THERE]
+        self._reported = next((f"{each.check}: {each.detail}" for each in causes), "")
+        self._having = frozenset(address for each in causes for address in each.servers)
+        for each in event.causes:
+            if each.cause == _NOBODY_THERE:
+                self.servers -= each.servers
 
     def update(self, members: Sequence[Member], patience: float, now: float) -> None:
         """Look at all members; `patience`: seconds that the others have to recover once the first has."""
@@ -42,8 +44,9 @@ class CommonCause:
         down = frozenset(member.server.address for member in failing)
         recovered = any(member.eligible and member.up for member in members)
         if not self.why:
-            if self._reported and not recovered and any(member.eligible for member in failing):
-                self.why, self.servers = self._reported, down
+            having = [member for member in failing if member.server.address in self._having]
+            if self._reported and not recovered and any(member.eligible for member in having):
+                self.why, self.servers = self._reported, down & self._having
             return
         # One that passes, or fails for another reason, leaves it to the others to end this.
         self.servers &= down

@@ -1,5 +1,6 @@
 """A pool under a test's own clock: events in, actions out."""
 
+from collections.abc import Iterable
 from ipaddress import ip_address
 
 from dnslb.explanation import explain
@@ -8,6 +9,7 @@ from dnslb.health.report import CommonCause, CommonCausesChanged, Health, Health
 from dnslb.model import Endpoint, RealServer, VirtualServer
 from dnslb.pool import Pool
 from dnslb.pool_events import Admin, AdminChanged, NeighbourChanged, Shutdown, Startup, TableWanted, TimerExpired
+from pyvrrp.core.events import IPAddress
 
 A, B, C, D = (ip_address(f"192.0.2.{host}") for host in (11, 12, 13, 14))
 SORRY = ip_address("192.0.2.99")
@@ -39,7 +41,9 @@ def health(address, state, *, detail: str = "", factor: float = 1.0, weights=())
 
 def common(cause: str = "SERVFAIL") -> CommonCausesChanged:
     """All servers fail the same check; an empty cause: none does any more."""
-    found = CommonCause(check="DNS_CHECK . SOA over udp", cause=cause, detail=f"{cause} for . SOA", servers=3)
+    found = CommonCause(
+        check="DNS_CHECK . SOA over udp", cause=cause, detail=f"{cause} for . SOA", servers=frozenset({A, B, C})
+    )
     return CommonCausesChanged("dns", (found,) if cause else ())
 
 

@@ -9,6 +9,7 @@ from dnslb.health.check import Action, Band, Check, CheckGroup
 from dnslb.health.pace import Schedule
 from dnslb.health.report import CommonCause, Health, State
 from dnslb.health.verdict import Verdict
+from pyvrrp.core.events import IPAddress
 from pyvrrp.core.tracking import Tracker
 
 _LEAST = 0.1
@@ -150,22 +151,24 @@ def judge_server(groups: Sequence[CheckGroup], state_of: Callable[[Check], Check
     )
 
 
-def common_causes(servers: Sequence[Sequence[tuple[str, CheckState]]]) -> tuple[CommonCause, ...]:
-    """What all servers, of two at least, fail in common by their last verdicts.
+def common_causes(servers: Mapping[IPAddress, Sequence[tuple[str, CheckState]]]) -> tuple[CommonCause, ...]:
+    """What none of the servers passes, by their last verdicts, with those that fail for one and the same reason.
 
     `servers`: of each its checks in the order of the file, with their labels. Checks are the same when they are the
-    n-th of their kind: the names and addresses in them may differ.
+    n-th of their kind: the names and addresses in them may differ. A cause is common to two servers at least.
     """
-    if len(servers) < 2:
-        return ()
-    by_place = [_by_place(checks) for checks in servers]
+    by_place = {address: _by_place(checks) for address, checks in servers.items()}
     found = []
-    for place, (label, state) in by_place[0].items():
-        verdicts = [checks[place][1].last if place in checks else None for checks in by_place]
-        causes = {verdict.cause if verdict and not verdict.ok else "" for verdict in verdicts}
-        if state.last is not None and len(causes) == 1 and "" not in causes:
-            cause = CommonCause(check=label, cause=causes.pop(), detail=state.last.detail, servers=len(servers))
-            found.append(cause)
+    for place in next(iter(by_place.values()), {}):
+        verdicts = {address: checks[place][1].last for address, checks in by_place.items() if place in checks}
+        if len(verdicts) < len(servers) or any(verdict is None or verdict.ok for verdict in verdicts.values()):
+            continue
+        for cause in dict.fromkeys(verdict.cause for verdict in verdicts.values() if verdict):
+            having = [address for address, verdict in verdicts.items() if verdict and verdict.cause == cause]
+            label, state = by_place[having[0]][place]
+            if len(having) > 1 and state.last is not None:
+                addresses = frozenset(having)
+                found.append(CommonCause(check=label, cause=cause, detail=state.last.detail, servers=addresses))
     return tuple(found)
 
 

@@ -144,7 +144,7 @@ class Monitor:
         users = self._users.get(runner.job, ())
         for name in dict.fromkeys(each.virtual_server for each in users):
             pool = self._pools[name]
-            causes = common_causes([_checks(each) for each in pool.watched.values()])
+            causes = common_causes({address: _checks(each) for address, each in pool.watched.items()})
             if causes != pool.causes:
                 pool.causes = causes
                 self._report(CommonCausesChanged(name, causes))

@@ -40,7 +40,7 @@ class Health:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommonCause:
-    """Every server of a virtual server fails the same check for the same reason: it is not the servers."""
+    """No server of a virtual server passes a check, two at least for the same reason: it is not the servers."""
 
     check: str
     "its label at the first server"
@@ -48,7 +48,8 @@ class CommonCause:
     "one word: `timeout`, `SERVFAIL`"
     detail: str
     "the sentence of the first server"
-    servers: int
+    servers: frozenset[IPAddress]
+    "that fail for this reason; others may be down for one of their own"
 
 
 @dataclass(frozen=True, slots=True)

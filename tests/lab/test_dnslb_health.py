@@ -229,6 +229,8 @@ def signed(server: DnsServer, zone: str, *, days: float) -> tuple[str, str]:
         "-S",
         "-K",
         directory,
+        "-d",
+        directory,
         "-e",
         end,
         "-o",

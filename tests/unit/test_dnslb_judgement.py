@@ -14,6 +14,7 @@ from dnslb.health.query import Binding
 from dnslb.health.report import CommonCause, Health, State
 from dnslb.health.verdict import Verdict
 from dnslb.model import Endpoint
+from pyvrrp.core.events import IPAddress
 
 SCHEDULE = Schedule(rise=2, fall=3)
 GOOD = Verdict(True, "fine", 0.001)
@@ -197,13 +198,19 @@ def test_weights_of_scripts() -> None:
 SERVFAIL = Verdict(False, "SERVFAIL for www.example.com A from 192.0.2.11:53", 0.001, cause="SERVFAIL")
 
 
-def servers(*verdicts: Verdict | None) -> list[list[tuple[str, CheckState]]]:
-    return [[("DNS_CHECK www A", state(each) if each else state()), ("TCP_CHECK", state(GOOD))] for each in verdicts]
+A, B, C, D = (ip_address(f"192.0.2.{host}") for host in (11, 12, 13, 14))
+
+
+def servers(*verdicts: Verdict | None) -> dict[IPAddress, list[tuple[str, CheckState]]]:
+    return {
+        address: [("DNS_CHECK www A", state(each) if each else state()), ("TCP_CHECK", state(GOOD))]
+        for address, each in zip((A, B, C, D), verdicts, strict=False)
+    }
 
 
 def test_the_same_failure_of_all_is_a_common_cause() -> None:
     assert common_causes(servers(SERVFAIL, SERVFAIL, SERVFAIL)) == (
-        CommonCause(check="DNS_CHECK www A", cause="SERVFAIL", detail=SERVFAIL.detail, servers=3),
+        CommonCause(check="DNS_CHECK www A", cause="SERVFAIL", detail=SERVFAIL.detail, servers=frozenset({A, B, C})),
     )
 
 
@@ -214,14 +221,20 @@ def test_anything_else_is_not(verdicts: tuple[Verdict | None, ...]) -> None:
     assert common_causes(servers(*verdicts)) == ()
 
 
+def test_one_that_is_down_for_a_reason_of_its_own_does_not_hide_it() -> None:
+    (found,) = common_causes(servers(BAD, SERVFAIL, SERVFAIL))
+    assert (found.cause, found.servers) == ("SERVFAIL", {B, C})
+    assert [each.cause for each in common_causes(servers(BAD, SERVFAIL, SERVFAIL, BAD))] == ["timeout", "SERVFAIL"]
+
+
 def test_it_is_seen_before_the_servers_are_down_for_it() -> None:
-    failing = [[("DNS_CHECK www A", state(GOOD, SERVFAIL))] for _ in range(2)]
-    assert all(its.healthy for checks in failing for _, its in checks)
+    failing = {address: [("DNS_CHECK www A", state(GOOD, SERVFAIL))] for address in (A, B)}
+    assert all(its.healthy for checks in failing.values() for _, its in checks)
     assert len(common_causes(failing)) == 1
 
 
 def test_a_check_that_one_server_does_not_have_is_no_common_one() -> None:
     mixed = servers(SERVFAIL, SERVFAIL)
-    assert common_causes([mixed[0], mixed[1][1:]]) == ()
-    scripts = [[(f"MISC_CHECK /check {name}", state(BAD))] for name in "ab"]
+    assert common_causes({A: mixed[A], B: mixed[B][1:]}) == ()
+    scripts = {each: [(f"MISC_CHECK /check {name}", state(BAD))] for each, name in ((A, "a"), (B, "b"))}
     assert [cause.check for cause in common_causes(scripts)] == ["MISC_CHECK /check a"], "their arguments may differ"

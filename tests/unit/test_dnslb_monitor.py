@@ -176,7 +176,7 @@ def test_common_cause_is_told_before_the_servers_are_down_for_it(run: Run) -> No
                 assert (cause.check, cause.cause, cause.servers) == (
                     "DNS_CHECK www.example.com A over udp",
                     "SERVFAIL",
-                    2,
+                    {ip_address("127.0.0.1"), ip_address("127.0.0.2")},
                 )
                 down = [each for each in heard.health.values() if each.health.state is State.DOWN]
                 assert len(down) < 2, "before both were down"

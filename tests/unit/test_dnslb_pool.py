@@ -704,3 +704,10 @@ def test_omega_tells_what_goes_with_the_daemon():
     assert driver.stop() == ["ServerDown a", "ServerDown c", "QuorumLost"]
     assert driver.pool.deadline is None
     assert driver.up(B) == []
+
+
+def test_a_common_cause_does_not_bring_back_a_server_that_is_down_for_another_reason():
+    driver = Driver()
+    driver.hear(common(servers={B, C}))
+    driver.down(A, B, C)
+    assert driver.weights == {"b": 1, "c": 1}
