@@ -39,11 +39,10 @@ def health(address, state, *, detail: str = "", factor: float = 1.0, weights=())
     return HealthChanged("dns", address, Health(state=state, detail=detail, factor=factor, weights=weights))
 
 
-def common(cause: str = "SERVFAIL") -> CommonCausesChanged:
-    """All servers fail the same check; an empty cause: none does any more."""
-    found = CommonCause(
-        check="DNS_CHECK . SOA over udp", cause=cause, detail=f"{cause} for . SOA", servers=frozenset({A, B, C})
-    )
+def common(cause: str = "SERVFAIL", servers: Iterable[IPAddress] = (A, B, C)) -> CommonCausesChanged:
+    """These servers fail the same check; an empty cause: none does any more."""
+    label, detail = "DNS_CHECK . SOA over udp", f"{cause} for . SOA"
+    found = CommonCause(check=label, cause=cause, detail=detail, servers=frozenset(servers))
     return CommonCausesChanged("dns", (found,) if cause else ())
 
 
