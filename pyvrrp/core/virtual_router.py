@@ -334,6 +334,8 @@ class VirtualRouter:
         return self._faults_changed(now)
 
     def _faults_changed(self, now: float) -> Actions:
+        if self.faults and self._in_phase(Phase.HANDING_OVER) and not self._started:
+            return self._left(now)  # it ends, and would not hear its successor any more
         if not self._started or Timer.STARTUP_DELAY in self.timers:
             return []
         match self.state:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import select
 import threading
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from pyvrrp.host.links import Address, Fact, Link
-from pyvrrp.host.netlink_codec import NetlinkError, sequence_number
+from pyvrrp.host.netlink_codec import NetlinkError
 from pyvrrp.host.netlink_socket import MonitorSocket, Overrun, RequestSocket
 
 _DATAGRAMS_PER_TURN = 256
@@ -122,12 +121,10 @@ class NetlinkThread:
                 self._listen()
                 self._post(job.done, refused)
             case Renewal():
-                late = time.monotonic() - job.not_after
-                if late > 0:
-                    error = NetlinkError(errno.ETIME, f"renewal not sent, it was {late:.1f} s too late")
-                    refused = dict.fromkeys(map(sequence_number, job.messages), error)
-                else:
-                    refused = self._requests.exchange(job.messages, acknowledged=False)
+                if time.monotonic() > job.not_after:
+                    # We slept. What is left of the lease is renewed with the next advertisement; what is gone is told.
+                    return
+                refused = self._requests.exchange(job.messages, acknowledged=False)
                 if refused:
                     self._post(job.refused, refused)
             case _:

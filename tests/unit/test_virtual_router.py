@@ -602,3 +602,11 @@ def test_reconfigure_counts_a_shorter_preempt_delay_from_the_same_advertisement(
 def test_parameters_refuse_what_the_wire_cannot_carry(wrong):
     with pytest.raises(ValueError, match=list(wrong)[-1]):
         Parameters(**{"vrid": 1, **wrong})
+
+
+def test_a_fault_while_it_hands_over_at_its_end_lets_go_at_once():
+    """Without a link it would not hear its successor, who has the addresses by then."""
+    router = master(at=10.0)
+    assert router.handle(Shutdown(), now=11.0) == [SendAdvertisement(0)]
+    assert router.handle(TrackingChanged(faults=("interface eth0: down",)), now=11.2)[0] == ReleaseAddresses()
+    assert router.state is State.INIT
