@@ -50,6 +50,12 @@ fuzz: venv ## every parser for FUZZ_SECONDS; tests/fuzz/fuzz.py --help has more
 	@for each in packet configuration netlink control dns journal; do \
 	    $(BIN)/python tests/fuzz/fuzz.py $$each --seconds $(FUZZ_SECONDS) || exit 1; done
 
+SEEDS ?= 10000
+FROM ?= 0
+
+simulate: venv ## clusters that fail at random, SEEDS of them, the first one is FROM; docs/simulation.md
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM)
+
 bench: venv packages
 	@for each in core virtual_routers failover; do echo "== $$each"; $(BIN)/python benchmarks/$$each.py || exit 1; done
 

@@ -50,7 +50,7 @@ class Tenure:
     def adopt(self, now: float) -> list[Action]:
         """Go on holding what another process of ours held: the gates are open, the neighbours know."""
         self.phase = Phase.SERVING
-        self._garp.refresh_from(now)
+        self._garp.took_over(now)  # a burst of the process before may have been due
         self._arm_garp()
         return [AcquireAddresses()]
 
@@ -75,9 +75,11 @@ class Tenure:
         self._timers[Timer.HAND_OVER] = until
         self._garp.stop()
 
-    def resume(self) -> None:
-        """No successor came."""
+    def resume(self, now: float) -> None:
+        """No successor came; a burst that was due when the hand-over began is due again."""
         self.phase = Phase.SERVING
+        self._garp.took_over(now)
+        self._arm_garp()
 
     def release(self, now: float, *, relieved: bool = False) -> list[Action]:
         """Give back what is held; the gates must have been closed within gate_timeout.

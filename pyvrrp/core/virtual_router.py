@@ -249,9 +249,9 @@ class VirtualRouter:
 
     def _master_down(self, now: float, late: float) -> Actions:
         # RFC 3768 section 6.4.2: "If the Master_Down_timer fires"
-        if late > self.master_adver_int / 10 and not self._listens_again:
+        slept = late > self.master_adver_int
+        if slept or (late > self.master_adver_int / 10 and not self._listens_again):
             # We slept (a paused machine, a starved processor): what the MASTER said meanwhile may not be read yet.
-            slept = late > self.master_adver_int
             self._listens_again = True
             self.timers[Timer.MASTER_DOWN] = now + (
                 self.master_adver_int + self.skew_time if slept else self.master_adver_int / 10
@@ -423,8 +423,9 @@ class VirtualRouter:
         if not self.claims:
             return []
         if theirs == 0:
-            # RFC 3768 section 6.4.3: "If the Priority in the ADVERTISEMENT is Zero"
-            return self._advertise(now)
+            # RFC 3768 section 6.4.3: "If the Priority in the ADVERTISEMENT is Zero". It was MASTER beside us, so the
+            # neighbours may ask it.
+            return [*self._advertise(now), *self._tenure.announce_again(now)]
         if self.source is not None and theirs == mine and source == self.source:
             return []
         if theirs == mine == OWNER:
@@ -480,7 +481,7 @@ class VirtualRouter:
         if self._leaving is not None and self._leaving[0] is not State.BACKUP:
             return self._left(now)
         self._leaving = None
-        self._tenure.resume()
+        self._tenure.resume(now)
         return self._advertise(now)
 
     def _left(self, now: float, *, relieved: bool = False) -> Actions:

@@ -78,10 +78,14 @@ class Addresses:
         """Take off what an earlier run, or another program, left behind: we start without addresses."""
         await self._take_off(self._leases.values())
 
-    async def acquire(self) -> None:
-        """Put all of them on."""
+    async def acquire(self, *, advertised: bool = True) -> None:
+        """Put all of them on; where nothing could be `advertised`, with the first advertisement that is sent."""
         self.held = True
         self._renewed = self._node.clock()
+        if not advertised:
+            _LOG.warning("%s: no advertisement could be sent: its addresses wait for the first one", self._instance)
+            self._run_out = self.vips
+            return
         await self._put_on(self._leases.values())
 
     async def release(self) -> None:
@@ -106,7 +110,7 @@ class Addresses:
 
     def announce(self, repeat: int) -> None:
         """Tell the neighbours, `repeat` rounds over all of them."""
-        if self.held:
+        if self.held and not self._run_out:
             self._node.announce(self._instance, self.vips, repeat)
             self._statistics.announcements_sent += repeat * len(self._leases)
 

@@ -96,9 +96,9 @@ class GateRunner:
 
     async def _open(self) -> None:
         for gate in self._gates:
-            if gate in self._held:
-                continue
-            self._held.append(gate)  # also while it is being acquired: release is idempotent
+            if gate not in self._held:
+                self._held.append(gate)  # also while it is being acquired: release is idempotent
+            # One that is held already too: its release may have been tried, and have come half way.
             why = await self._attempt(gate, "acquire")
             if self._changed.is_set() and not self._wish:
                 return

@@ -14,6 +14,7 @@ from pyvrrp.core.discard import Statistics
 from pyvrrp.core.events import (
     AcquireAddresses,
     Action,
+    AdvertisementReceived,
     AnnounceAddresses,
     CloseGates,
     Event,
@@ -88,6 +89,8 @@ class Instance:
         "an action that failed unexpectedly: a fault, for a while"
         self._left = asyncio.Event()
         self._waiting: deque[Action] = deque()
+        self._advertised = False
+        "whether the last advertisement was really sent"
         self._worker: asyncio.Task[None] | None = None
         self._told_send_error: str | None = None
 
@@ -124,6 +127,8 @@ class Instance:
 
     def deliver(self, event: Event) -> None:
         """Hand an event to the router, through its sync group where it has one, and do what comes of it."""
+        if isinstance(event, AdvertisementReceived):
+            self._owner.services.heard(self.name, event.advertisement.priority)
         self._owner.deliver(self, event)
 
     # --- acting ------------------------------------------------------------------------------------------------------
@@ -186,7 +191,7 @@ class Instance:
             case AcquireAddresses():
                 self.record.note(acquiring=True)
                 self._owner.services.hold(self.name, True)
-                await self.addresses.acquire()
+                await self.addresses.acquire(advertised=self._advertised)
                 if self.addresses.faults:
                     self._owner.faults_changed(self)
             case ReleaseAddresses():
@@ -217,6 +222,7 @@ class Instance:
         transmission = self.transmission()
         wire = self.node.wire(self.config.interface)
         if transmission is None or wire is None:
+            self._advertised = False
             self.statistics.send_errors += 1
             return
         sent, error = 0, None
@@ -230,13 +236,14 @@ class Instance:
             else:
                 sent += 1
         self._tell_send_error(error)
+        self._advertised = sent > 0
         if not sent:
             return
         self.statistics.advertisements_sent += 1
         self.record.sent(priority, self.node.clock())
         if priority == 0:
             self.statistics.priority_zero_sent += 1
-        else:
+        elif self.router.claims:  # and not the last word of one that gives way
             # No advertisement, no lease: peers that can't hear us will take the addresses.
             self.addresses.renew()
 

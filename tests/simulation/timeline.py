@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+_SHOWN = 200
+"lines, the last ones"
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -39,4 +42,4 @@ class Timeline:
                 routine.clear()
             lines.append(f"{entry.time:12.4f}  {entry.node:<6} {entry.text}")
         lines += [f"{'':>12}  {node:<6} ({text}: {n - 2} more)" for (node, text), n in routine.items() if n > 2]
-        return "\n".join(lines[-120:])
+        return "\n".join(lines[-_SHOWN:])

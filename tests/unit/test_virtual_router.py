@@ -225,7 +225,8 @@ def test_routers_that_took_over_at_different_moments_advertise_together():
 
 def test_priority_zero_is_answered_at_once():
     router = master(at=10.0)
-    assert router.handle(heard(0), now=10.25) == [SendAdvertisement(100)]
+    # And announced: who said it was MASTER too.
+    assert router.handle(heard(0), now=10.25) == [SendAdvertisement(100), AnnounceAddresses(5)]
     assert router.state is State.MASTER
 
 
