@@ -149,17 +149,12 @@ class Instance:
                     self._changed(action)
                     self._waiting.append(action)
                 case ReleaseAddresses():
-                    self._stop_announcing()
+                    self.node.withdraw(self.name)  # at once: what is announced now would be believed
                     self._waiting.append(action)
                 case _:
                     self._waiting.append(action)
         if self._waiting and self._worker is None:
             self._worker = asyncio.create_task(self._work(), name=f"actions of {self.name}")
-
-    def _stop_announcing(self) -> None:
-        """At once, also where the addresses are only just being put on: what is announced now would be believed."""
-        self._waiting = deque(each for each in self._waiting if not isinstance(each, AnnounceAddresses))
-        self.node.withdraw(self.name)
 
     async def idle(self) -> None:
         """Wait until every action is carried out."""
@@ -200,7 +195,8 @@ class Instance:
                 await self.addresses.release()
                 self.record.note()
             case AnnounceAddresses():
-                self.addresses.announce(action.repeat)
+                if self.router.serving:  # it may have given way while the addresses were being put on
+                    self.addresses.announce(action.repeat)
             case OpenGates():
                 self.gates.open()  # it begins with the next turn of the loop: the journal knows before
                 self.record.note()
@@ -243,6 +239,7 @@ class Instance:
         self.record.sent(priority, self.node.clock())
         if priority == 0:
             self.statistics.priority_zero_sent += 1
+            self.node.withdraw(self.name)
         elif self.router.claims:  # and not the last word of one that gives way
             # No advertisement, no lease: peers that can't hear us will take the addresses.
             self.addresses.renew()

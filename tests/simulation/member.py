@@ -122,7 +122,6 @@ class Member:
                 self.node.cluster.watch.changed(self, action)
             case ReleaseAddresses():
                 self.letting_go = True
-                self._queue = deque(each for each in self._queue if not isinstance(each, AnnounceAddresses))
             case _:
                 pass
         self._queue.append(action)
@@ -167,7 +166,8 @@ class Member:
                 node.kernel.remove(self.vrid)
                 self.note()
             case AnnounceAddresses():
-                self._announce()
+                if self.router.serving:
+                    self._announce()
             case OpenGates() | CloseGates():
                 wish = isinstance(action, OpenGates)
                 node.tell(f"{self.name} {'opens' if wish else 'closes'} its gates")
