@@ -14,6 +14,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
 from dnslb.bpf.assembler import assemble
@@ -57,7 +58,7 @@ class Way:
     "of the far end: a veth refuses native XDP when its peer's frames could be longer than a page"
 
 
-NATIVE = Way("xdp native", xdp.open, 100_000)
+NATIVE = Way("xdp native", partial(xdp.open, native_on_veth=True), 100_000)
 GENERIC = Way("xdp generic", xdp.open, 50_000, far_mtu=9000)
 NFT = Way("nft", nft.open, 20_000)
 PACKET = Way("packet", packet.open, 1024)

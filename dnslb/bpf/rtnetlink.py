@@ -17,6 +17,7 @@ NLM_F_REQUEST, NLM_F_ACK = 1, 4
 NLMSGERR_ATTR_MSG = 1
 SOL_NETLINK, NETLINK_CAP_ACK, NETLINK_EXT_ACK = 270, 10, 11
 NLA_F_NESTED = 0x8000
+IFLA_LINKINFO, IFLA_INFO_KIND = 18, 1
 IFLA_XDP = 43
 IFLA_XDP_FD, IFLA_XDP_FLAGS = 1, 3
 PROGRAM_IDS = {5: Mode.NATIVE, 6: Mode.GENERIC, 7: Mode.NATIVE}
@@ -38,6 +39,16 @@ def attached(interface: int) -> dict[Mode, int]:
         raise OSError(number, text or os.strerror(number))
     xdp = dict(_attributes(dict(_attributes(body[INTERFACE.size :])).get(IFLA_XDP, b"")))
     return {mode: int.from_bytes(xdp[kind], sys.byteorder) for kind, mode in PROGRAM_IDS.items() if kind in xdp}
+
+
+def kind(interface: int) -> str:
+    """What a virtual interface is (veth, vlan, bond ...); "" for a card, and where it can't be found out."""
+    try:
+        answer, body = _request(RTM_GETLINK, INTERFACE.pack(0, 0, interface, 0, 0))
+    except OSError:
+        return ""
+    info = dict(_attributes(body[INTERFACE.size :])).get(IFLA_LINKINFO, b"") if answer != NLMSG_ERROR else b""
+    return dict(_attributes(info)).get(IFLA_INFO_KIND, b"").rstrip(b"\0").decode("ascii", "replace")
 
 
 def reason(program: Program, interface: int, mode: Mode) -> str:

@@ -135,10 +135,11 @@ class Xdp:
         self._held_map.update(FIRST, held_value(rows, self._held))
 
 
-def open(interface: str) -> Xdp:
+def open(interface: str, *, native_on_veth: bool = False) -> Xdp:
     """Attach to an interface, native if its driver can, otherwise generic; raises DataPlaneError.
 
-    Every frame passes until a Forwarding is installed and its addresses are held.
+    `native_on_veth`: whoever asks knows that the other end of the veth runs XDP too. Every frame passes until a
+    Forwarding is installed and its addresses are held.
     """
     with explained(interface), ExitStack() as undone:
         demand_capabilities()
@@ -146,7 +147,7 @@ def open(interface: str) -> Xdp:
         counters = undone.enter_context(counter_map())
         try_verifier(held, counters)
         with load_idle() as program:
-            link, mode, reason = attach(interface, program)
+            link, mode, reason = attach(interface, program, native_on_veth=native_on_veth)
         undone.pop_all()
         return Xdp(interface, link, held, counters, None, mode=mode, reason=reason)
 

@@ -14,23 +14,30 @@ from dnslb.bpf.syscall import BpfError
 from dnslb.bpf.xdp import Link, Mode
 from dnslb.dataplane import DataPlaneError
 
+_VETH = "a veth loses what native XDP sends, unless its other end runs XDP too"
 
-def attach(interface: str, program: Program) -> tuple[Link, str, str]:
+
+def attach(interface: str, program: Program, *, native_on_veth: bool) -> tuple[Link, str, str]:
     """Native if the driver can, else generic: the link, its mode, and why it is not native, else "".
 
     Raises DataPlaneError, or BpfError where the right is missing.
     """
     index = interface_index(interface)
+    native = "" if native_on_veth or rtnetlink.kind(index) != "veth" else _VETH
+    if not native:
+        try:
+            return Link.attach(program, index, Mode.NATIVE), "native", ""
+        except BpfError as error:
+            _refuse_beside_others(interface, index)
+            if error.errno in (errno.EPERM, errno.EACCES, errno.ENODEV):
+                raise
+            native = rtnetlink.reason(program, index, Mode.NATIVE) or str(error)
     try:
-        return Link.attach(program, index, Mode.NATIVE), "native", ""
+        return Link.attach(program, index, Mode.GENERIC), "generic", native
     except BpfError as error:
         _refuse_beside_others(interface, index)
         if error.errno in (errno.EPERM, errno.EACCES, errno.ENODEV):
             raise
-        native = rtnetlink.reason(program, index, Mode.NATIVE) or str(error)
-    try:
-        return Link.attach(program, index, Mode.GENERIC), "generic", native
-    except BpfError as error:
         generic = rtnetlink.reason(program, index, Mode.GENERIC) or str(error)
         raise DataPlaneError(
             f"{interface}: XDP can't be attached: native: {native}; generic: {generic}: choose another engine"

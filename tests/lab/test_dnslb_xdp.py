@@ -59,7 +59,7 @@ def answers_to_xdp() -> AbstractContextManager[Link]:
 
 
 def attached(forwarding=TWO) -> xdp.Xdp:
-    plane = xdp.open(LB)
+    plane = xdp.open(LB, native_on_veth=True)
     plane.install(forwarding)
     plane.hold(HELD)
     return plane
@@ -139,7 +139,7 @@ def test_a_driver_that_refuses_native_mode_gets_generic_and_its_reason_is_told()
             (LB, "veth: Peer MTU is too large to set XDP"),
             ("lo", "Underlying driver does not support XDP in native mode"),
         ):
-            with closing(xdp.open(interface)) as plane:
+            with closing(xdp.open(interface, native_on_veth=True)) as plane:
                 assert (plane.mode, plane.reason) == ("generic", reason)
                 assert [*rtnetlink.attached(index(interface))] == [Mode.GENERIC]
 
@@ -151,7 +151,7 @@ def test_an_attached_engine_lets_everything_pass_until_an_address_is_held() -> N
     async def scene() -> None:
         cable()
         near, far = Tap(LB), Tap(FAR)
-        with closing(xdp.open(LB)) as plane, answers_to_xdp():
+        with closing(xdp.open(LB, native_on_veth=True)) as plane, answers_to_xdp():
             assert (plane.name, plane.mode, plane.reason) == ("xdp", "native", "")
             steps = [
                 (lambda: None, near),
@@ -184,13 +184,13 @@ def test_another_program_is_named_and_left_alone() -> None:
             for mode in Mode:
                 with Link.attach(other, index(LB), mode):
                     with pytest.raises(DataPlaneError) as refused:
-                        xdp.open(LB)
+                        xdp.open(LB, native_on_veth=True)
                     assert str(refused.value) == (
                         f"v0: another XDP program (id {other.id}, name firewall) is attached: end what attached it,"
                         " detach it (ip link set dev v0 xdp off), or choose another engine"
                     )
                     assert rtnetlink.attached(index(LB)) == {mode: other.id}
-            xdp.open(LB).close()
+            xdp.open(LB, native_on_veth=True).close()
 
     scene()
 
@@ -204,7 +204,7 @@ def test_without_the_right_it_says_so_and_leaves_nothing() -> None:
         drop_capabilities()
         before = len(os.listdir("/proc/self/fd"))
         with pytest.raises(DataPlaneError, match=r"v0: bpf MAP_CREATE .*: bpf\(2\) is refused in a user namespace"):
-            xdp.open(LB)
+            xdp.open(LB, native_on_veth=True)
         assert len(os.listdir("/proc/self/fd")) == before
 
     scene()
@@ -398,5 +398,16 @@ def test_every_frame_is_sent_on_while_programs_and_tables_are_exchanged() -> Non
             arrived = sum(arrivals.read().frames[server.mac[5]] for server in SERVERS.values())
             assert load.sent >= arrived > load.sent * 0.99
             assert near.nothing()
+
+    scene()
+
+
+def test_a_veth_gets_generic_mode_unless_its_other_end_is_known_to_run_xdp() -> None:
+    @isolated
+    async def scene() -> None:
+        cable()
+        with closing(xdp.open(LB)) as plane:
+            why = "a veth loses what native XDP sends, unless its other end runs XDP too"
+            assert (plane.mode, plane.reason) == ("generic", why)
 
     scene()

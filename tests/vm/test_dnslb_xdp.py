@@ -29,7 +29,7 @@ with Unattached(FORWARDING, HELD) as plane:
 os.system("ip link add v0 type veth peer name v1; ip link set v0 up; ip link set v1 up")
 attached = {}
 for interface in ("v0", "eth0"):
-    engine = xdp.open(interface)
+    engine = xdp.open(interface, native_on_veth=True)
     engine.install(FORWARDING)
     engine.install(replace(FORWARDING, services=many_services()))
     attached[interface] = [engine.mode, engine.reason]
