@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: venv demo test test-vm vm-packages lab lint fuzz bench docs clean packages
+.PHONY: venv demo demo-dsr demo-two-box test test-vm vm-packages lab lint fuzz bench docs clean packages
 
 venv: $(VENV)/.installed
 
@@ -24,6 +24,10 @@ packages: ## the Debian packages that the tests and the demo use, those that are
 demo: venv ## two DNS nodes, a client, faults: about a minute
 	@sh tests/packages.sh $(SUDO) -- iproute2 unbound || true
 	@$(BIN)/pyvrrp demo dns-active-backup
+
+demo-dsr demo-two-box: demo-%: venv ## two balancers and three DNS servers; two nodes that are both
+	@sh tests/packages.sh $(SUDO) -- iproute2 unbound || true
+	@$(BIN)/pyvrrp demo dns-$*
 
 test: venv packages vm-packages ## unit, property, simulation, fuzz and lab tests, and the core of those in virtual machines
 	@$(BIN)/python -m pytest -q -n 2 --ignore=tests/lab --ignore=tests/vm
@@ -57,7 +61,7 @@ simulate: venv ## clusters that fail at random, SEEDS of them, the first one is 
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM)
 
 bench: venv packages
-	@for each in core virtual_routers failover; do echo "== $$each"; $(BIN)/python benchmarks/$$each.py || exit 1; done
+	@for each in core virtual_routers failover dataplane; do echo "== $$each"; $(BIN)/python benchmarks/$$each.py || exit 1; done
 
 docs: venv ## the pages that are made from the code
 	@$(BIN)/python -m pyvrrp.config.tables > docs/keywords.md

@@ -5,20 +5,15 @@ The daemon and its files are those of examples/dns-active-backup; only the machi
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 import signal
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-from pyvrrp.demo.client import NAMES, Mailer, NoAnswer, StubResolver
-from pyvrrp.demo.lab import Host, Lab, eventually
-from pyvrrp.demo.namespaces import LabError
-from pyvrrp.demo.processes import Process
+from pyvrrp.demo.client import NAMES, Mailer, StubResolver
+from pyvrrp.demo.lab import Lab, eventually
+from pyvrrp.demo.node import Node, files, kind_of_server, unbound
+from pyvrrp.demo.stage import stage
 from pyvrrp.demo.stream import Stream
 from pyvrrp.demo.timeline import Timeline
 
@@ -31,55 +26,6 @@ Two DNS servers share the address {VIP}; one has it, the other waits. A client a
 while things break. In the strips each digit is a tenth of a second and says who answered, each dot one in which
 nobody did; the exclamation mark is the moment of the failure.
 """
-
-
-def files() -> Path:
-    """The directory of the example: in the installed package, or in a source checkout."""
-    installed = Path(__file__).parent / SCENARIO
-    return installed if installed.is_dir() else Path(__file__).parents[2] / "examples" / SCENARIO
-
-
-class Node:
-    """One of the two machines: a DNS server and the daemon."""
-
-    def __init__(self, host: Host) -> None:
-        self.host = host
-        self.name = host.name
-        self.server: Process
-        self.daemon: Process
-
-    def start_server(self, unbound: str | None) -> None:
-        """Start unbound, or the demo's own DNS server; it tells `name` to whom asks for its NSID."""
-        config = files() / "unbound.conf"
-        if unbound is None:
-            argv = [sys.executable, "-m", "pyvrrp.demo.responder", str(config), self.name]
-        else:
-            own = self.host.directory / "unbound.conf"
-            own.write_text(f'include: "{config}"\nserver:\n    nsid: "ascii_{self.name}"\n')
-            argv = [unbound, "-d", "-c", str(own)]
-        self.server = self.host.start(argv, stdout=self.host.directory / "server.log")
-
-    def answers(self) -> bool:
-        """Whether its DNS server answers on the machine itself."""
-        if self.server.returncode is not None:
-            raise LabError(f"{self.name}: the DNS server has ended with status {self.server.returncode}")
-        try:
-            self.host.call(lambda: StubResolver(("127.0.0.1",), timeout=0.5, attempts=1).lookup(NAMES[0]))
-        except NoAnswer:
-            return False
-        return True
-
-    def start_daemon(self) -> None:
-        """Start `pyvrrp run`."""
-        argv = [sys.executable, "-m", "pyvrrp", "run", "-f", str(files() / f"{self.name}.conf")]
-        self.daemon = self.host.start(argv, stdout=self.host.directory / "pyvrrp.log")
-
-    def state(self) -> str:
-        """What `pyvrrp status` says of the virtual router; empty while the daemon doesn't answer."""
-        if self.daemon.returncode is not None:
-            raise LabError(f"{self.name}: pyvrrp has ended with status {self.daemon.returncode}")
-        done = self.host.run([sys.executable, "-m", "pyvrrp", "status", "--json"], check=False)
-        return str(json.loads(done.stdout)["instances"][0]["state"]) if done.stdout else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,17 +77,17 @@ class Demo:
 
     def __init__(self, lab: Lab, timeline: Timeline) -> None:
         self._timeline = timeline
-        self._nodes = [Node(lab.host("dns1", "192.0.2.11/24")), Node(lab.host("dns2", "192.0.2.12/24"))]
+        hosts = (lab.host("dns1", "192.0.2.11/24"), lab.host("dns2", "192.0.2.12/24"))
+        self._nodes = [Node(host, files(SCENARIO)) for host in hosts]
         self._client = lab.host("client", "192.0.2.20/24")
         self._stream = Stream(self._client, VIP, NAMES)
 
     def begin(self) -> None:
         """Start the servers, then the daemons, and wait until the address answers."""
-        unbound = shutil.which("unbound", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-        kind = "unbound" if unbound else "the demo's own DNS server (unbound is not installed)"
-        self._timeline.say(f"dns1 192.0.2.11, dns2 192.0.2.12 and a mail client on one switch; {kind} on dns1 and dns2")
+        where = "dns1 192.0.2.11, dns2 192.0.2.12 and a mail client on one switch"
+        self._timeline.say(f"{where}; {kind_of_server()} on dns1 and dns2")
         for node in self._nodes:
-            node.start_server(unbound)
+            node.start_server(unbound())
             eventually(node.answers, f"the DNS server of {node.name} answers", timeout=20)
         first, second = self._nodes
         self._timeline.say("dns1: pyvrrp run -f dns1.conf")
@@ -182,7 +128,7 @@ class Demo:
         two.write_text("nameserver 192.0.2.11\nnameserver 192.0.2.12\n")
         self._timeline.say("one mail client has both servers in resolv.conf, another one the shared address;")
         self._timeline.add("each looks up two names for a mail and has 1000 mails an hour to send ...")
-        one, meanwhile = files() / "resolv.conf", round(mails * 10 / PACE)
+        one, meanwhile = files(SCENARIO) / "resolv.conf", round(mails * 10 / PACE)
         clients = {
             "two nameserver lines": Mailer(self._client, StubResolver.read(two), mails, PACE),
             f"nameserver {VIP}": Mailer(self._client, StubResolver.read(one), meanwhile, PACE),
@@ -207,24 +153,10 @@ class Demo:
 
 def run(*, quick: bool = False) -> int:
     """Show it on standard output; return the exit status. Raises LabError."""
-    timeline = Timeline()
-    print(INTRODUCTION)
-    with Lab("demo") as lab:
-        try:
-            demo = Demo(lab, timeline)
-            demo.begin()
-            for failure in FAILURES:
-                demo.fail(failure)
-            demo.compare(mails=1 if quick else 2)
-        except LabError:
-            _show_logs(lab)
-            raise
-    timeline.add()
-    timeline.say("everything removed again")
+    with stage(INTRODUCTION) as (lab, timeline):
+        demo = Demo(lab, timeline)
+        demo.begin()
+        for failure in FAILURES:
+            demo.fail(failure)
+        demo.compare(mails=1 if quick else 2)
     return 0
-
-
-def _show_logs(lab: Lab) -> None:
-    for log in sorted(lab.directory.glob("*/*.log")):
-        lines = log.read_text(errors="replace").splitlines()[-10:]
-        print("\n".join([f"--- {log.parent.name} {log.stem}:", *lines]), file=sys.stderr)

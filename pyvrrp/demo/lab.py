@@ -85,6 +85,14 @@ class Host(Namespace):
         """Put its port back into the segment."""
         ip(f"link set {self.name} master {BRIDGE}", namespace=self._switch)
 
+    def refuse_native_xdp(self) -> None:
+        """Let XDP programs of the host run behind the driver, where what they send arrives.
+
+        A veth drops what a program sends in the driver, unless its other end runs a program too; and it takes none in
+        the driver when the other end's frames may be longer than a page.
+        """
+        ip(f"link set {self.name} mtu 9000", namespace=self._switch)
+
     def addresses(self, interface: str | None = None) -> set[IPv4Address | IPv6Address]:
         """The addresses on `interface` (default: eth0); empty when there is no such interface."""
         done = self.run(["ip", "-j", "addr", "show", "dev", interface or self.interface], check=False)

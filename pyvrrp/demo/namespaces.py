@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -59,6 +60,9 @@ def prepare() -> None:
     """Make `ip netns` work here, or raise LabError; in a user namespace that takes a /run of one's own."""
     if not available():
         raise LabError(WHAT_TO_DO)
+    for program, package in (("ip", "iproute2"), ("setpriv", "util-linux")):
+        if shutil.which(program) is None:
+            raise LabError(f"`{program}` is not installed: apt install {package}, or what your distribution calls it")
     if not os.access("/run", os.W_OK):
         mount = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], capture_output=True, text=True)
         if mount.returncode:

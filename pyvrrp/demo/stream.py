@@ -1,20 +1,24 @@
-"""A stream of questions to one address: every gap in the answers is seen, and who gave them."""
+"""A stream of questions to one address: every gap in the answers is seen, who gave them, and who got none."""
 
 from __future__ import annotations
 
 import contextlib
+import selectors
 import socket
 import struct
 import time
+from bisect import bisect_left
 from dataclasses import dataclass
 from itertools import pairwise
 from threading import Event, Thread
+from typing import cast
 
 import dns.edns
 import dns.exception
 import dns.message
 import dns.rcode
 
+from pyvrrp.demo.lab import eventually
 from pyvrrp.demo.namespaces import Namespace
 
 
@@ -26,6 +30,8 @@ class Question:
     answered: float | None = None
     by: str = ""
     "the server's name for itself, its NSID (RFC 5001)"
+    client: int = 0
+    "the number of the client, which has a port of its own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +48,26 @@ class Gap:
 
 
 class Stream:
-    """Asks for `names` in turn every `interval` seconds, whether or not the questions before were answered."""
+    """Asks for `names` in turn every `interval` seconds, whether or not the questions before were answered.
+
+    It is one client, or several that ask one after the other; each has one port for all its questions.
+    """
 
     PATIENCE = 1.0
     "seconds; a question without an answer by then is lost"
 
-    def __init__(self, namespace: Namespace, server: str, names: tuple[str, ...], interval: float = 0.02) -> None:
+    def __init__(
+        self, namespace: Namespace, server: str, names: tuple[str, ...], interval: float = 0.02, clients: int = 1
+    ) -> None:
         self._server = (server, 53)
         self._interval = interval
-        self._queries = [_query(name) for name in names]
+        self._queries = [query(name) for name in names]
         self._questions: list[Question] = []
         self._stop = Event()
-        self._socket = namespace.call(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        self._sockets = namespace.call(lambda: [_socket() for _ in range(clients)])
+        self._selector = selectors.DefaultSelector()
+        for each in self._sockets:
+            self._selector.register(each, selectors.EVENT_READ)
         self._thread = Thread(target=self._run, name=f"stream to {server}", daemon=True)
         self._thread.start()
         namespace.listeners.append(self)
@@ -62,11 +76,14 @@ class Stream:
         """Ask no more."""
         self._stop.set()
         self._thread.join()
-        self._socket.close()
+        self._selector.close()
+        for each in self._sockets:
+            each.close()
 
     def questions(self, since: float, until: float) -> list[Question]:
         """What was asked in this time."""
-        return [question for question in self._questions if since <= question.asked < until]
+        first, end = (bisect_left(self._questions, at, key=lambda each: each.asked) for at in (since, until))
+        return self._questions[first:end]
 
     def answering(self, within: float = 0.2) -> str:
         """Who answered last, if it was not longer ago than this; else empty."""
@@ -82,19 +99,36 @@ class Stream:
         longest = max(later - earlier for earlier, later in pairwise(times))
         return Gap(longest, len(asked), len(asked) - len(answers), answers[-1][1] if answers else "")
 
+    def lost(self, since: float, until: float) -> list[Question]:
+        """The questions of a time that is over since PATIENCE seconds, that had no answer."""
+        return [question for question in self.questions(since, until) if question.answered is None]
+
+    def servers(self, since: float, until: float) -> dict[int, str]:
+        """Who answered each client last, of the questions of this time."""
+        return {each.client: each.by for each in self.questions(since, until) if each.answered is not None}
+
+    def round(self) -> dict[int, str]:
+        """Wait until each client has asked once more: who answered it."""
+        began, first = time.monotonic(), len(self._questions)
+        eventually(lambda: len(self._questions) > first + len(self._sockets), "every client asks", 30)
+        time.sleep(0.1)
+        return self.servers(began, time.monotonic())
+
     def _run(self) -> None:
         due = time.monotonic()
         while not self._stop.is_set():
             number = len(self._questions)
-            query = self._queries[number % len(self._queries)]
-            self._questions.append(Question(time.monotonic()))
+            query, client = self._queries[number % len(self._queries)], number % len(self._sockets)
+            self._questions.append(Question(time.monotonic(), client=client))
             with contextlib.suppress(OSError):  # no neighbour, no route: the question is lost
-                self._socket.sendto(struct.pack("!H", number & 0xFFFF) + query, self._server)
+                self._sockets[client].sendto(struct.pack("!H", number & 0xFFFF) + query, self._server)
             due = max(due + self._interval, time.monotonic())
-            while (left := due - time.monotonic()) > 0:
-                self._socket.settimeout(left)
-                with contextlib.suppress(OSError):
-                    self._note(self._socket.recv(4096))
+            left = 0.0
+            while left >= 0:  # once at least: who is late must hear all the same
+                for key, _ in self._selector.select(left):
+                    with contextlib.suppress(OSError):
+                        self._note(cast(socket.socket, key.fileobj).recv(4096))
+                left = due - time.monotonic()
 
     def _note(self, wire: bytes) -> None:
         """Match an answer to its question; a late, a foreign or a useless one is none."""
@@ -111,7 +145,13 @@ class Stream:
                 question.answered, question.by = now, nsid[0] if nsid else "?"
 
 
-def _query(name: str) -> bytes:
+def _socket() -> socket.socket:
+    asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    asking.setblocking(False)
+    return asking
+
+
+def query(name: str) -> bytes:
     """A question for `name` that asks for the server's NSID, without the two bytes of its id."""
     nsid = dns.edns.GenericOption(dns.edns.OptionType.NSID, b"")
     return dns.message.make_query(name, "A", use_edns=0, options=[nsid]).to_wire()[2:]

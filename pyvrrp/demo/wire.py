@@ -18,7 +18,7 @@ from pyvrrp.demo.namespaces import LabError, Namespace
 ETH_P_ALL = 0x0003
 SO_TIMESTAMPNS = 35
 SOL_PACKET, PACKET_ADD_MEMBERSHIP, PACKET_MR_PROMISC = 263, 1, 1
-IPPROTO_VRRP, IPPROTO_AH, IPPROTO_ICMPV6 = 112, 51, 58
+IPPROTO_UDP, IPPROTO_VRRP, IPPROTO_AH, IPPROTO_ICMPV6 = 17, 112, 51, 58
 NEIGHBOR_ADVERTISEMENT = 136
 
 
@@ -30,6 +30,16 @@ class Advertised:
     version: int
     vrid: int
     priority: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What tells one DNS query from another."""
+
+    source: IPv4Address
+    port: int
+    number: int
+    server: IPv4Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +66,15 @@ class Frame:
             return None
         address = IPv4Address(source) if len(source) == 4 else IPv6Address(source)
         return Advertised(address, data[vrrp] >> 4, data[vrrp + 1], data[vrrp + 2])
+
+    @property
+    def asked(self) -> Asked | None:
+        """What it asks, when it is a DNS query over UDP and IPv4."""
+        data = self.data
+        if data[12:15] != b"\x08\x00\x45" or len(data) < 54 or data[23] != IPPROTO_UDP or data[36:38] != b"\0\x35":
+            return None
+        port, number = int.from_bytes(data[34:36]), int.from_bytes(data[42:44])
+        return Asked(IPv4Address(data[26:30]), port, number, IPv4Address(data[30:34]))
 
     @property
     def announced(self) -> IPv4Address | IPv6Address | None:
