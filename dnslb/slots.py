@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 
 from dnslb.forwarding import MAX_SLOTS
 
@@ -11,9 +11,15 @@ from dnslb.forwarding import MAX_SLOTS
 class Slots:
     """The slots of one interface's forwarding, shared by all its virtual servers."""
 
-    def __init__(self, count: int = MAX_SLOTS) -> None:
-        self._free = deque(range(count))
-        self._taken: dict[Hashable, int] = {}
+    def __init__(self, count: int = MAX_SLOTS, taken: Mapping[Hashable, int] | None = None) -> None:
+        """`taken`: slots that servers had before, in another process."""
+        self._taken: dict[Hashable, int] = dict(taken or {})
+        self._free = deque(slot for slot in range(count) if slot not in self._taken.values())
+
+    @property
+    def taken(self) -> Mapping[Hashable, int]:
+        """The slot of each server that has one."""
+        return self._taken
 
     def claim(self, server: Hashable) -> int:
         """The slot of a server, perhaps a new one; LookupError when none is free.

@@ -34,7 +34,9 @@ def render(document: Document, *, colour: bool = False) -> str:
     if document["trackers"]:
         lines += ["", "trackers", *(f"  {_tracker(tracker)}" for tracker in document["trackers"])]
     for name, part in document["plugins"].items():
-        if said := [_line(key, _compact(value)) for key, value in part.items() if value]:
+        # A plugin that has a summary, sentences, has a command line of its own for the rest.
+        shown = [("", sentence) for sentence in part["summary"]] if part.get("summary") else part.items()
+        if said := [_line(key, _compact(value)) for key, value in shown if value]:
             lines += ["", f"plugin {name}", *said]
     text = "\n".join(map(_harmless, lines))
     if colour:

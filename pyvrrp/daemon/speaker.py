@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import assert_never
 
-from pyvrrp.config.model import Config, Notify, SyncGroup, Track, VrrpInstance
+from pyvrrp.config.model import Config, Notify, SyncGroup, VrrpInstance
 from pyvrrp.core.events import (
     Action,
     Event,
@@ -21,6 +21,7 @@ from pyvrrp.core.events import (
     Shutdown,
     SourceChanged,
     Startup,
+    State,
     Switchover,
     TimerExpired,
     TrackingChanged,
@@ -30,6 +31,7 @@ from pyvrrp.core.parameters import Parameters
 from pyvrrp.core.sync_group import SyncGroup as PureGroup
 from pyvrrp.core.tracking import Tracked, Tracker, tracking
 from pyvrrp.daemon.adoption import note
+from pyvrrp.daemon.continuity import Continuity
 from pyvrrp.daemon.group import Group
 from pyvrrp.daemon.inheritance import Inheritance
 from pyvrrp.daemon.instance import Instance
@@ -40,7 +42,7 @@ from pyvrrp.daemon.plugins import Plugin
 from pyvrrp.daemon.reload import Plan, plan
 from pyvrrp.daemon.services import Services
 from pyvrrp.daemon.timers import Deadline
-from pyvrrp.daemon.trackers import Trackers
+from pyvrrp.daemon.trackers import Trackers, interfaces_of, tracks_of
 from pyvrrp.host.leases import Lease, LeaseFailed, LeaseLost, LeaseTakenOver
 from pyvrrp.host.links import AddressChanged, AddressGone, LinkChanged, LinkGone
 from pyvrrp.host.netlink import Change, NetlinkEnded
@@ -71,6 +73,8 @@ class Speaker:
         "called with the instance's name at each of its transitions, before its scripts run"
         self.journal = Journal()
         "where it writes down what it holds; to be set before `start`"
+        self.continuity = Continuity()
+        "what its services go on with, from the process before and in the next one; to be set before `start`"
         self.adopt = False
         "whether `start` may take over the roles of the process before, as its journal tells of them"
         self.node: Node
@@ -92,9 +96,10 @@ class Speaker:
         self.node.journal = self.journal
         inheritance = Inheritance(self.journal, adopt=self.adopt)
         try:
-            self.services = Services(self._plugins, self.config)
-            await self.services.start()
             await self.launcher.start()
+            self.services = Services(self._plugins, self.config, self.continuity)
+            inheritance.decide(self.config, self.services.gates, self.node.netlink, self.clock())
+            await self.services.start([name for name, state in inheritance.roles.items() if state is State.MASTER])
             self.trackers = Trackers(
                 self.launcher,
                 self.config.scripts,
@@ -104,7 +109,6 @@ class Speaker:
                 inheritance.trackers,
             )
             self._tell_trackers_of_links()
-            inheritance.decide(self.config, self.services.gates, self.node.netlink, self.clock())
             for config in self.config.instances:
                 inheritance.take_on(self._add(config))
             self._form_groups(self.config.sync_groups)
@@ -134,6 +138,7 @@ class Speaker:
         await self.trackers.stop()
         await self.launcher.stop()
         await self.services.stop()
+        self.continuity.end()
         await self.node.close()
 
     async def settle(self) -> None:
@@ -272,7 +277,7 @@ class Speaker:
         todo = plan(self.config, config)
         old_config, self.config = self.config, config
         self.node.settings = config.globals
-        if old_config.plugin_blocks != config.plugin_blocks:
+        if old_config != config:
             await self._restart_services()
         self.launcher.settings = config.globals
         self._tell_trackers_of_links()
@@ -294,8 +299,8 @@ class Speaker:
         return todo
 
     async def _restart_services(self) -> None:
-        old, self.services = self.services, Services(self._plugins, self.config)
-        await self.services.start()
+        old, self.services = self.services, Services(self._plugins, self.config, self.continuity)
+        await self.services.start([name for name, each in self.instances.items() if each.addresses.held])
         for instance in self.instances.values():
             instance.gates.replace(self.services.gates(instance.name))
             self.services.hold(instance.name, instance.addresses.held)
@@ -329,6 +334,7 @@ class Speaker:
 
     async def _change(self, instance: Instance, after: VrrpInstance) -> None:
         actions = await instance.reconfigure(after, self._parameters(after))
+        self.services.hold(after.name, instance.addresses.held)  # perhaps under another name, and other addresses
         self._reconfigure_notify(instance.notify, after.name, after.notify)
         self._perform(instance, actions)
         self._arm(instance)
@@ -360,16 +366,8 @@ class Speaker:
 
     def tracked(self, instance: Instance) -> list[Tracked]:
         """What the instance tracks: its own, its sync group's, its interface and those of its VIPs (keepalived)."""
-        config = instance.config
-        implicit = {vip.device for vip in config.virtual_addresses if not vip.no_track}
-        if config.dont_track_primary:
-            implicit.discard(config.interface)
-        else:
-            implicit.add(config.interface)
-        named = {track.name for track in config.tracks if track.kind == "interface"}
-        tracks = [*config.tracks, *(Track("interface", name, weight=0) for name in sorted(implicit - named))]
-        groups = (group for group in self.config.sync_groups if config.name in group.members)
-        return self.trackers.tracked(tracks, next(groups, None))
+        groups = (group for group in self.config.sync_groups if instance.name in group.members)
+        return self.trackers.tracked(tracks_of(instance.config), next(groups, None))
 
     def _tracking(self, instance: Instance) -> TrackingChanged:
         found = tracking(self.tracked(instance))
@@ -390,11 +388,6 @@ class Speaker:
         return netlink.primary_address(config.interface, config.parameters.family, self.config.vips)
 
     def _tell_trackers_of_links(self) -> None:
-        tracks = [track for each in self.config.instances for track in each.tracks]
-        tracks += [track for each in self.config.sync_groups for track in each.tracks]
-        names = {track.name for track in tracks if track.kind == "interface"}
-        for instance in self.config.instances:
-            names |= {instance.interface, *(vip.device for vip in instance.virtual_addresses)}
-        for name in sorted(names):
+        for name in sorted(interfaces_of(self.config)):
             link = self.node.netlink.links.get(name)
             self.trackers.interface_changed(name, link is not None and link.running, "" if link else "does not exist")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from pyvrrp.config.model import SyncGroup, Track, VrrpScript
+from pyvrrp.config.model import Config, SyncGroup, Track, VrrpInstance, VrrpScript
 from pyvrrp.core.events import TrackingChanged
 from pyvrrp.core.tracking import Tracked, Tracker, in_sync_group, tracking
 from pyvrrp.daemon.plugins import TrackerSpec
@@ -200,3 +200,24 @@ class Trackers:
             self._report(check.tracker, False, why, broken=True)
             await asyncio.sleep(pause)
             pause = min(2 * pause, longest)
+
+
+def tracks_of(config: VrrpInstance) -> list[Track]:
+    """What an instance tracks by itself: what it names, its interface and those of its VIPs (keepalived)."""
+    implicit = {vip.device for vip in config.virtual_addresses if not vip.no_track}
+    if config.dont_track_primary:
+        implicit.discard(config.interface)
+    else:
+        implicit.add(config.interface)
+    named = {track.name for track in config.tracks if track.kind == "interface"}
+    return [*config.tracks, *(Track("interface", name, weight=0) for name in sorted(implicit - named))]
+
+
+def interfaces_of(config: Config) -> set[str]:
+    """Every interface whose state may count."""
+    tracks = [track for each in config.instances for track in each.tracks]
+    tracks += [track for each in config.sync_groups for track in each.tracks]
+    names = {track.name for track in tracks if track.kind == "interface"}
+    for instance in config.instances:
+        names |= {instance.interface, *(vip.device for vip in instance.virtual_addresses)}
+    return names

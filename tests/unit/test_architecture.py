@@ -14,7 +14,12 @@ ALLOWED = {
     "pyvrrp.daemon": {"pyvrrp.core", "pyvrrp.config", "pyvrrp.host", "pyvrrp.daemon"},
     "pyvrrp.demo": {"pyvrrp.demo"},
     "pyvrrp.cli": {"pyvrrp.core", "pyvrrp.config", "pyvrrp.host", "pyvrrp.daemon", "pyvrrp.demo", "pyvrrp.cli"},
+    "dnslb.cli": {"dnslb", "pyvrrp.core", "pyvrrp.config", "pyvrrp.daemon.run_directory", "pyvrrp.cli"},
     "dnslb": {"dnslb", "pyvrrp.core", "pyvrrp.config", "pyvrrp.daemon.plugins"},
+    "drbdctl.cli": {
+        *("drbdctl", "pyvrrp.core", "pyvrrp.config", "pyvrrp.daemon.plugins", "pyvrrp.daemon.run_directory"),
+        "pyvrrp.cli",
+    },
     "drbdctl": {"drbdctl", "pyvrrp.core", "pyvrrp.config", "pyvrrp.daemon.plugins"},
 }
 IMPURE = {"asyncio", "logging", "random", "select", "selectors", "socket", "ssl", "subprocess", "threading", "time"}
