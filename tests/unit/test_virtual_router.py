@@ -242,7 +242,7 @@ def test_yields_to_a_higher_priority_without_priority_zero_even_with_nopreempt()
 
 
 def test_the_last_advertisement_of_the_deposed_makes_the_other_announce_again():
-    """Both were MASTER in a partition; the loser hears first, and the winner would never know that there was another."""
+    """Both were MASTER in a partition, the loser hears first: the winner would never know that there was another."""
     winner, loser = master(at=10.0, priority=101), master(at=10.0)
     last = loser.handle(heard(101, HIGHER), now=10.5)[0]
     assert last == SendAdvertisement(100)
