@@ -9,11 +9,13 @@ environment. It speaks through a socket, JSON objects with any of:
 
     journal     the path of the journal, before anything is held
     pid_file    a path; the descriptor that holds its lock comes with it
+    store       [owner, names]: see pyvrrp.daemon.fd_store; the descriptors come with it
     ready       [guard_timeout, adoption_time]: see pyvrrp.core.supervision
     beat        guard_timeout
     notify      what systemd is to hear: under systemd the guard is the main process
 
-An old guard has to understand a new speaker after `pyvrrp restart`: members are only ever added.
+What is none of these, or makes no sense, is passed over. An old guard has to understand a new speaker after
+`pyvrrp restart`: members are only ever added.
 """
 
 from __future__ import annotations
@@ -50,6 +52,7 @@ from pyvrrp.core.supervision import (
     Supervisor,
     TimerExpired,
 )
+from pyvrrp.daemon.fd_store import MESSAGE_BYTES, FdStore, close, receive
 from pyvrrp.daemon.guard_children import become_speaker, leave_after, say, take_down
 from pyvrrp.daemon.starter import Starter
 
@@ -62,7 +65,9 @@ _SYSTEMD = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 _STOP = (signal.SIGTERM, signal.SIGINT)
 _FORWARDED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGRTMIN + 2, signal.SIGRTMAX - 1)
 _PROGRAM = "import sys; sys.path.append(sys.argv[1]); from pyvrrp.daemon.guard import main; main()"
-_MESSAGE_BYTES = 65536
+_MOST_AT_ONCE = 1000
+"messages of the speaker before somebody else's turn: a speaker that talks without end must not keep us from our work"
+_PID_FILES = 4
 
 
 def become_guard(log: LogOptions, *, directory: str, starter: Starter | None = None) -> NoReturn:
@@ -118,6 +123,7 @@ class Guard:
         self._spawned = 0
         self._journal: str | None = None
         self._pid_files: list[tuple[str, int]] = []
+        self._store = FdStore()
         self._children: dict[int, Event | None] = {}
         "process id of a helper -> what its end means"
         self._events: deque[Event] = deque()
@@ -150,6 +156,7 @@ class Guard:
         return min((1000 * max(0.0, when - now) + 1 for when in waits if when is not None), default=None)
 
     def _finish(self) -> None:
+        self._store.clear()
         for pid in self._children:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)  # the last words
@@ -192,6 +199,7 @@ class Guard:
         environment |= {CHANNEL: str(theirs.fileno()), RESTARTS: str(self._spawned)}
         if adopt:
             environment[ADOPT] = "1"
+        self._store.hand_over(ours)
         try:
             self._speaker = os.fork()
         except OSError as error:
@@ -208,6 +216,9 @@ class Guard:
         self._poll.register(ours, select.POLLIN)
 
     def _give_up(self) -> None:
+        self._read_channel()
+        self._close_channel()  # one that was killed, and has not ended yet, has nothing more to say
+        self._store.clear()
         journal = self._journal
         if journal is None:
             self._events.append(GaveUp())
@@ -223,6 +234,7 @@ class Guard:
                 self._events.append(end)
             return
         if pid == 0:
+            self._store.clear()  # a helper may live long, by a logger that hangs, and is not to keep anything alive
             leave_after(work)
         self._children[pid] = end
 
@@ -240,7 +252,7 @@ class Guard:
 
     def _read_signals(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            for number in os.read(self._woken, _MESSAGE_BYTES):
+            for number in os.read(self._woken, MESSAGE_BYTES):
                 if number == signal.SIGCHLD:
                     self._reap()
                 else:
@@ -262,9 +274,11 @@ class Guard:
                     self._events.append(end)
 
     def _read_channel(self) -> None:
-        while self._channel is not None:
+        for _ in range(_MOST_AT_ONCE):
+            if self._channel is None:
+                return
             try:
-                message, descriptors, _, _ = socket.recv_fds(self._channel, _MESSAGE_BYTES, 4)
+                message, descriptors = receive(self._channel)
             except BlockingIOError:
                 return
             except OSError:
@@ -272,8 +286,9 @@ class Guard:
             if not message:  # its end is closed: the process ends, or runs without us until its beat is missed
                 self._close_channel()
                 return
-            with contextlib.suppress(ValueError, TypeError):  # of another version, perhaps
+            with contextlib.suppress(ValueError, TypeError, ArithmeticError, RecursionError):
                 self._heard(json.loads(message), descriptors)
+            close(descriptors)
 
     def _close_channel(self) -> None:
         if self._channel is not None:
@@ -282,19 +297,38 @@ class Guard:
             self._channel = None
 
     def _heard(self, message: dict[str, Any], descriptors: list[int]) -> None:
+        """Take the members in, and out of the list the descriptors that are kept."""
         if "journal" in message:
-            self._journal = message["journal"]
+            self._journal = _path(message["journal"])
         if "pid_file" in message:
-            self._pid_files += [(message["pid_file"], descriptor) for descriptor in descriptors]
+            path = _path(message["pid_file"])
+            while descriptors and len(self._pid_files) < _PID_FILES:
+                self._pid_files.append((path, descriptors.pop()))
+        if "store" in message:
+            owner, names = message["store"]
+            self._store.replace(owner, names, descriptors)
         if "ready" in message:
-            guard_timeout, adoption_time = message["ready"]
+            guard_timeout, adoption_time = map(_seconds, message["ready"])
             self._events.append(Ready(guard_timeout, adoption_time))
             self._starter.tell(0)
         if "beat" in message:
-            self._events.append(Beat(message["beat"]))
+            self._events.append(Beat(_seconds(message["beat"])))
             self._systemd.beaten = True
         if "notify" in message:
-            self._systemd.send(message["notify"])
+            self._systemd.send(str(message["notify"]))
+
+
+def _path(value: Any) -> str:
+    if b"\0" in os.fsencode(value):
+        raise ValueError
+    return str(value)
+
+
+def _seconds(value: Any) -> float:
+    seconds = float(value)
+    if not 0.0 < seconds < 1e6:
+        raise ValueError
+    return seconds
 
 
 class _Systemd:

@@ -9,9 +9,10 @@ import os
 import signal
 import socket
 import struct
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 
 from pyvrrp.config.model import Config
+from pyvrrp.daemon.fd_store import Sets, stored
 from pyvrrp.daemon.guard import ADOPT, CHANNEL, RESTARTS
 from pyvrrp.daemon.pidfile import PidFile
 from pyvrrp.daemon.timers import Deadline, Timers
@@ -23,7 +24,7 @@ _UCRED = struct.Struct("iII")
 
 
 class GuardChannel:
-    """The connection to the guard that started this process; never blocks and never raises."""
+    """The connection to the guard that started this process; never blocks, and raises nothing but what `store` says."""
 
     def __init__(self, channel: socket.socket, *, adopt: bool, restarts: int) -> None:
         self.adopt = adopt
@@ -32,6 +33,8 @@ class GuardChannel:
         "how often the guard has started a speaker again"
         self._channel = channel
         channel.setblocking(False)
+        self.stored: Sets | None = stored(channel)
+        "descriptors that it has kept from the process before, ours now; None: it is of a version that keeps none"
 
     @property
     def pid(self) -> int:
@@ -57,6 +60,14 @@ class GuardChannel:
         with contextlib.suppress(OSError):
             socket.send_fds(self._channel, [message], [descriptor])
         os.close(descriptor)
+
+    def store(self, owner: str, descriptors: Mapping[str, int]) -> None:
+        """Let it keep duplicates of these for an owner, instead of those that it has of it.
+
+        Raises OSError, BlockingIOError when its queue is full.
+        """
+        message = json.dumps({"store": [owner, [*descriptors]]}).encode()
+        socket.send_fds(self._channel, [message], [*descriptors.values()])
 
 
 def connect(environ: MutableMapping[str, str] = os.environ) -> GuardChannel | None:

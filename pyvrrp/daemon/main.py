@@ -16,6 +16,7 @@ from pyvrrp.config.diagnostics import Diagnostics, Severity
 from pyvrrp.config.load import Loaded, load
 from pyvrrp.config.model import Config
 from pyvrrp.daemon import plugins as plugin_registry
+from pyvrrp.daemon.continuity import Continuity
 from pyvrrp.daemon.control import ControlServer, Refused, status_method
 from pyvrrp.daemon.dump import Dump, dump
 from pyvrrp.daemon.heartbeat import GuardChannel, Heartbeat, adoption_time, connect, guard_timeout
@@ -199,14 +200,20 @@ class Daemon:
         if self.guard is not None:
             self.guard.tell(journal=str(path))
             self.speaker.adopt = self.guard.adopt
+            if self.guard.stored is not None:
+                self.speaker.continuity = Continuity(self.guard.store, self.guard.stored)
 
     def _begin_heartbeat(self) -> None:
         timers, guard, watchdog = self.speaker.node.timers, self.guard, self.systemd.watchdog_interval
         if guard is not None:
             guard.end_hurry()
             guard.tell(ready=[guard_timeout(self.speaker.config), adoption_time(self.speaker.config)])
-            timeout, beat = (lambda: guard_timeout(self.speaker.config)), (lambda seconds: guard.tell(beat=seconds))
-            Heartbeat(timers, timeout, beat).start(self.speaker.clock())
+
+            def beat(seconds: float) -> None:
+                guard.tell(beat=seconds)
+                self.speaker.continuity.update()  # what the guard's queue had no room for
+
+            Heartbeat(timers, lambda: guard_timeout(self.speaker.config), beat).start(self.speaker.clock())
         elif watchdog is not None:
             Heartbeat(timers, lambda: 2 * watchdog, lambda _: self.systemd.watchdog()).start(self.speaker.clock())
 
@@ -224,6 +231,7 @@ class Daemon:
     async def _leave_to_successor(self, control: ControlServer) -> NoReturn:
         """End as if killed, but with nothing half done: the journal and the kernel have all that is to be adopted."""
         await self.speaker.settle()
+        self.speaker.continuity.update()
         await control.stop()
         _LOG.info("restarting")
         os._exit(ExitStatus.RESTART)

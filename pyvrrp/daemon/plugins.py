@@ -5,7 +5,7 @@ A plugin is found through the entry-point group `pyvrrp.plugins`; the speaker ne
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Protocol, runtime_checkable
@@ -78,7 +78,7 @@ class Service(Protocol):
         """Begin work; the loop is running."""
 
     async def stop(self) -> None:
-        """End all work; called once, also at a reload that changed the plugin's blocks."""
+        """End all work; called once, also at a reload that changed anything, after the next service's `start`."""
 
     def status(self) -> Mapping[str, object]:
         """JSON-ready: the plugin's part of `pyvrrp status --json`."""
@@ -94,6 +94,39 @@ class Follower(Protocol):
         It must not block: an advertisement may be due. It is called for an instance that is MASTER already too, after
         `start`, when the service or the whole process is new (reload, restart). An exception is logged.
         """
+
+
+@runtime_checkable
+class Continued(Protocol):
+    """A service whose part in the kernel lives by descriptors, and goes on in the process that a restart brings.
+
+    The guard keeps duplicates of them until it gives this node's role up, or until they are not named any more.
+    """
+
+    def take_over(
+        self, descriptors: Mapping[str, int], instances: Collection[str], changed: Callable[[], None]
+    ) -> None:
+        """Called once, before `start`, also when there is nothing to take over.
+
+        `descriptors` are what the process before had, the service's own from now on. `instances` have their addresses
+        here already: what is done for them goes on without a pause, `hold` tells of them later. `changed` is to be
+        called on the event loop whenever `descriptors` has something else to say. An exception is logged.
+        """
+
+    def descriptors(self) -> Mapping[str, int]:
+        """All that the next process needs, by name, what was taken over and is not used yet too.
+
+        Asked after `start`, and after each `changed`. Names have 1 to 48 printable ASCII characters; 253 descriptors of
+        all services together are kept.
+        """
+
+
+@runtime_checkable
+class Listener(Protocol):
+    """A service that must know when another router was heard last: one that decides whether a peer is dead."""
+
+    def heard(self, instance: str, priority: int) -> None:
+        """Called on the event loop for each advertisement that an instance accepts; it must not block."""
 
 
 class CommandRefused(Exception):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from pyvrrp.config.diagnostics import Diagnostics
 from pyvrrp.config.model import Config
+from pyvrrp.daemon.continuity import Continuity
 from pyvrrp.daemon.plugins import (
     Commandable,
     CommandRefused,
     Follower,
     Gate,
+    Listener,
     Plugin,
     Service,
     TrackerSpec,
@@ -23,8 +25,11 @@ _LOG = logging.getLogger("pyvrrp")
 class Services:
     """The service of each plugin; another configuration needs others."""
 
-    def __init__(self, plugins: Sequence[Plugin], config: Config) -> None:
+    def __init__(self, plugins: Sequence[Plugin], config: Config, continuity: Continuity | None = None) -> None:
+        """`continuity`: what goes on from the process before, and in the next one."""
+        self._continuity = continuity or Continuity()
         self._services = {plugin.name: plugin.configure(config, Diagnostics()) for plugin in plugins}
+        self._listeners = [(name, each) for name, each in self._services.items() if isinstance(each, Listener)]
 
     @property
     def by_name(self) -> Mapping[str, Service]:
@@ -49,6 +54,14 @@ class Services:
                 except Exception:
                     _LOG.exception("plugin %s: hold(%s, %s) failed", name, instance, held)
 
+    def heard(self, instance: str, priority: int) -> None:
+        """Tell those that listen for the peer."""
+        for name, listener in self._listeners:
+            try:
+                listener.heard(instance, priority)
+            except Exception:
+                _LOG.exception("plugin %s: heard(%s, %d) failed", name, instance, priority)
+
     async def command(self, plugin: str, words: Sequence[str]) -> object:
         """Have a plugin carry out a command; raises CommandRefused."""
         service: object = self._services.get(plugin)
@@ -57,10 +70,12 @@ class Services:
             raise CommandRefused(f"there is no plugin {plugin!r} that takes commands; there are: {known or 'none'}")
         return await service.command(words)
 
-    async def start(self) -> None:
-        """Begin."""
+    async def start(self, instances: Collection[str]) -> None:
+        """Begin, or go on; `instances` are those whose addresses are here."""
+        self._continuity.begin(self._services, instances)
         for service in self._services.values():
             await service.start()
+        self._continuity.update()
 
     async def stop(self) -> None:
         """End."""

@@ -6,7 +6,7 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
-from pyvrrp.demo.lab import Lab, LabError, eventually
+from pyvrrp.demo.lab import Host, Lab, LabError, eventually
 from pyvrrp.demo.processes import Process
 from pyvrrp.demo.wire import Advertised, Capture, Frame
 
@@ -17,9 +17,10 @@ BOTH_WAYS = [("pyvrrp", "keepalived"), ("keepalived", "pyvrrp")]
 class Node:
     """A host with a VRRP daemon: `kind` is pyvrrp or keepalived."""
 
-    def __init__(self, lab: Lab, kind: str, name: str, *addresses: str) -> None:
+    def __init__(self, lab: Lab, kind: str, name: str, *addresses: str, host: Host | None = None) -> None:
+        """On a host of its own, or on one that is there."""
         self.kind = kind
-        self.host = lab.host(name, *addresses)
+        self.host = host or lab.host(name, *addresses)
         self.host.environment["PYTHONPATH"] = str(ROOT)
         self.file = self.host.directory / "keepalived.conf"
         self.log = self.host.directory / "log"

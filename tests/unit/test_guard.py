@@ -22,13 +22,13 @@ FAKE = Path(__file__).with_name("fake_speaker.py")
 class Guarded:
     """A guard over fake speakers: the n-th start does what the n-th script says, the last one is for all others."""
 
-    def __init__(self, directory, *scripts, environ=None, starter=None):
+    def __init__(self, directory, *scripts, environ=None, starter=None, log_file=None):
         self.log = directory / "log"
         settings = {
             "argv": [sys.executable, str(FAKE), str(self.log), *scripts],
             "directory": str(directory),
             "starter": starter,
-            "log": {"level": 20, "destination": "console", "file": None, "facility": "daemon"},
+            "log": {"level": 20, "destination": "console", "file": log_file, "facility": "daemon"},
         }
         self.process = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", _PROGRAM, str(ROOT), json.dumps(settings)],
@@ -85,7 +85,7 @@ def test_the_environment_says_who_guards_and_children_do_not_hear_of_it(guarded)
     guard = guarded("ready wait", environ={"NOTIFY_SOCKET": "/nowhere"})
     start = guard.until_started(1)
     assert start["guard"] == start["parent"] == guard.process.pid
-    assert (start["start"], start["adopt"], start["left"]) == (0, False, [])
+    assert (start["start"], start["adopt"], start["left"], start["stored"]) == (0, False, [], {})
 
 
 def test_a_dead_speaker_is_started_again_to_adopt_in_no_time(guarded):
@@ -188,6 +188,110 @@ def test_giving_up_removes_the_journal(guarded, tmp_path):
     os.kill(first["pid"], signal.SIGKILL)
     guard.until_started(3)
     assert not journal.exists()
+
+
+@pytest.fixture
+def fifo(tmp_path):
+    """A FIFO, and whether anybody has its writing end."""
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+
+    def is_held():
+        try:
+            return os.read(reader, 1) != b""
+        except BlockingIOError:
+            return True
+
+    yield path, is_held
+    os.close(reader)
+
+
+def test_the_guard_keeps_descriptors_for_the_next_speaker_until_it_gives_up(guarded, fifo):
+    path, is_held = fifo
+    guard = guarded(f"store {path} ready wait", "ready wait", "ready wait")
+    first = guard.until_started(1)
+    guard.until(lambda: ready(guard), "ready")
+    os.kill(first["pid"], signal.SIGKILL)
+    second = guard.until_started(2)
+    assert second["stored"] == {"fake": ["fifo"]}
+    assert is_held()
+    os.kill(second["pid"], signal.SIGKILL)
+    guard.until(lambda: not is_held(), "nobody has it")
+    assert guard.until_started(3)["stored"] == {}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_what_is_kept_ends_with_the_guard(guarded, fifo, number):
+    path, is_held = fifo
+    guard = guarded(f"store {path} ready wait")
+    guard.until_started(1)
+    guard.until(lambda: ready(guard) and is_held(), "ready")
+    guard.process.send_signal(number)
+    guard.until(lambda: not is_held(), "nobody has it")
+
+
+def test_a_helper_that_hangs_keeps_nothing(guarded, fifo, tmp_path):
+    """Its log file can't be opened until somebody reads it."""
+    path, is_held = fifo
+    os.mkfifo(tmp_path / "hangs")
+    guard = guarded(f"store {path} ready wait", "exit 1", "ready wait", log_file=str(tmp_path / "hangs"))
+    first = guard.until_started(1)
+    guard.until(lambda: ready(guard) and is_held(), "ready")
+    os.kill(first["pid"], signal.SIGKILL)
+    guard.until(lambda: not is_held(), "nobody has it")
+    helpers = children(guard.process.pid)
+    assert len(helpers) > 1
+    for helper in helpers:
+        os.kill(int(helper), signal.SIGKILL)
+
+
+NONSENSE = [
+    "x",
+    "7",
+    "[]",
+    '["ready"]',
+    "[" * 30000,
+    '{"journal":7}',
+    '{"journal":"\\u0000"}',
+    '{"journal":"\\ud800"}',
+    '{"pid_file":null}',
+    '{"ready":[1]}',
+    '{"ready":["x",[]]}',
+    '{"ready":[NaN,NaN]}',
+    '{"beat":-1}',
+    '{"beat":null}',
+    f'{{"beat":1{"0" * 400}}}',
+    '{"notify":7}',
+    '{"store":7}',
+    '{"store":[7,7]}',
+    '{"store":["a",["x","y"]]}',
+    '{"store":["a",[{}]]}',
+    '{"store":["a",{"x":1}]}',
+    '{"unknown":1}',
+]
+
+
+def test_nonsense_of_a_speaker_does_no_harm(guarded):
+    words = " ".join(f"raw {each}" for each in NONSENSE for _ in range(3))
+    guard = guarded(f"{words} ready wait")
+    guard.until_started(1)
+    guard.until(lambda: ready(guard), "ready")
+    assert len(os.listdir(f"/proc/{guard.process.pid}/fd")) < 12
+    guard.process.terminate()
+    assert guard.end() == (0, "")
+
+
+def test_a_speaker_that_talks_without_end_is_still_told_to_stop(guarded):
+    guard = guarded("ready flood")
+    guard.until_started(1)
+    guard.until(lambda: ready(guard), "ready")
+    guard.process.terminate()
+    assert guard.end()[0] == 0
+
+
+def children(pid):
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
 def test_systemd_hears_the_speaker_through_the_guard(guarded, tmp_path):
