@@ -36,6 +36,8 @@ class Outcome:
     "why there is no status, one line"
     stuck: bool = False
     "it sleeps in the kernel and can't be killed"
+    pid: int = 0
+    "while it is stuck"
 
     @property
     def ok(self) -> bool:
@@ -58,9 +60,16 @@ async def run(argv: Sequence[str], deadline: float, environment: Mapping[str, st
     began = time.monotonic()
     command = tuple(argv)
 
-    def outcome(status: int | None, output: str = "", failure: str = "", stuck: bool = False) -> Outcome:
-        seconds = time.monotonic() - began
-        return Outcome(argv=command, status=status, output=output, seconds=seconds, failure=failure, stuck=stuck)
+    def outcome(status: int | None, output: str = "", failure: str = "", stuck_pid: int = 0) -> Outcome:
+        return Outcome(
+            argv=command,
+            status=status,
+            output=output,
+            seconds=time.monotonic() - began,
+            failure=failure,
+            stuck=bool(stuck_pid),
+            pid=stuck_pid,
+        )
 
     try:
         child = subprocess.Popen(  # noqa: ASYNC220 - uvloop's own know no pidfd; a fork takes a millisecond
@@ -82,7 +91,7 @@ async def run(argv: Sequence[str], deadline: float, environment: Mapping[str, st
         await running.end()
         if running.ended:
             return outcome(None, running.output, f"no end within {deadline:g} s, killed")
-        return outcome(None, running.output, _where(child.pid, deadline), stuck=True)
+        return outcome(None, running.output, _where(child.pid, deadline), child.pid)
     except asyncio.CancelledError:
         await running.end()
         raise

@@ -60,10 +60,10 @@ def local_ipv4(fib_trie: str) -> frozenset[str]:
     return frozenset(re.findall(r"\|-- ([0-9.]+)\n\s+/32 host LOCAL", fib_trie))
 
 
-def enabled_units(command: str = "systemctl") -> tuple[str, ...]:
-    """Those of BOOT_UNITS that systemd starts at boot; none where systemctl is not there or does not answer."""
+def enabled_units(command: str = "systemctl", units: tuple[str, ...] = BOOT_UNITS) -> tuple[str, ...]:
+    """Those that systemd starts at boot; none where systemctl is not there or does not answer."""
     # An unknown unit has its answer on stderr, so each is asked for by itself.
-    return tuple(unit for unit in BOOT_UNITS if _enabled(command, unit))
+    return tuple(unit for unit in units if _enabled(command, unit))
 
 
 def _enabled(command: str, unit: str) -> bool:

@@ -16,6 +16,18 @@ VERBS = {
     "convert": "write a drbd.conf in the syntax of DRBD 8.4 or 9",
     "status": "roles, disks, connections and resync of this node",
     "events": "follow what changes",
+    "why": "why a storage may be promoted on this node, or may not",
+    "plan": "what a promotion or demotion would do, and why",
+    "promote": "take a storage on this node: promote, mount, start, verify",
+    "demote": "give a storage back on this node: stop, unmount, demote",
+    "move": "give a storage, and its address, to the other node",
+    "split-brain": "both sides of a split brain beside each other, and how to end it",
+    "verify": "compare both copies block by block while they are in use",
+    "fence-peer": "a handler for drbd.conf: may the peer be taken for dead?",
+    "acknowledge": "let automation act again after failures that it counts",
+    "adopt": "write the storage block for notify scripts that drive DRBD",
+    "backup": "backups of a volume: run, list, verify, status, clean",
+    "snapshot-resync-target": "a handler for drbd.conf: keep what a resync is about to overwrite",
 }
 
 
@@ -49,14 +61,14 @@ def _dispatch(arguments: list[str]) -> int:
     import argparse
 
     parser = argparse.ArgumentParser(
-        prog="drbdctl", description="What a DRBD node is configured to do and what it does. Nothing is changed."
+        prog="drbdctl", description="A DRBD node and the services on its storage: what they do, and moving them safely."
     )
     parser.add_argument("--version", "-V", action="store_true", help="print the version")
     subparsers = parser.add_subparsers(metavar="VERB", dest="verb", required=True)
     chosen = None
     for name, text in VERBS.items():
         if name == arguments[0]:
-            chosen = import_module(f"drbdctl.cli.{name}")
+            chosen = import_module(f"drbdctl.cli.{name.replace('-', '_')}")
             chosen.add_parser(subparsers)
         else:
             subparsers.add_parser(name, help=text)

@@ -15,6 +15,7 @@ from enum import Enum
 from typing import Any
 
 from drbdctl.ask import CONFIG, PROC, Answer, node_status
+from drbdctl.cli.status_storage import lines, of_the_daemon
 from drbdctl.cli.status_table import table
 from drbdctl.state import Unreadable, troubles
 
@@ -50,6 +51,9 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(_report(answer), indent=2))
     else:
         print("\n".join(table(answer.status)))
+        if arguments.proc == PROC:
+            for line in lines(of_the_daemon()):
+                print(line)
     return int(bool(answer.status.unread) or any(not each.healthy for each in answer.status.resources))
 
 

@@ -229,7 +229,8 @@ def test_a_file_that_can_not_be_read(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_every_code_is_in_the_manual() -> None:
     root = Path(__file__).parents[2]
     manual = (root / "docs" / "drbdctl.md").read_text()
-    sources = "".join(path.read_text() for path in sorted((root / "drbdctl").rglob("*.py")))
+    reading = [*(root / "drbdctl" / "drbd_conf").glob("*.py"), root / "drbdctl" / "host.py"]
+    sources = "".join(path.read_text() for path in reading)
     codes = set(re.findall(r'(?:error|warning|note)\(\s*[^"]*?,\s*"([a-z0-9-]+)",', sources))
     assert len(codes) > 50
     assert {code for code in codes if f"`{code}`" not in manual} == set()

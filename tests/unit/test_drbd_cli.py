@@ -213,6 +213,6 @@ def test_version_and_help_need_no_heavy_import() -> None:
 
 def test_a_verb_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        main(["promote"])
+        main(["sing"])
     assert caught.value.code == 2
     assert "check" in capsys.readouterr().err

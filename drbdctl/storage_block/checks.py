@@ -1,0 +1,97 @@
+"""What is wrong, or not as safe as it looks, with storage blocks on the machine that they are to run on."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from drbdctl.host import enabled_units
+from drbdctl.settings import Nfs, Program, Storage, Unit
+from pyvrrp.config.diagnostics import Diagnostics
+from pyvrrp.config.model import Command, Config, VrrpInstance
+
+_FSTAB = "/etc/fstab"
+
+
+def check(storages: Sequence[Storage], config: Config, diagnostics: Diagnostics) -> None:
+    """Report it."""
+    fsids: dict[str, str] = {}
+    for storage in storages:
+        instance = next(each for each in config.instances if each.name == storage.instance)
+        for code, message, hint in (*_follows(storage, instance), *_machine(storage), *_shared(storage, fsids)):
+            diagnostics.warning(storage.position, code, f"storage {storage.name}: {message}", hint)
+        for message in storage.group.problems(1 + len(storage.networks)):
+            diagnostics.warning(storage.position, "unsafe-storage", f"storage {storage.name}: {message}")
+
+
+Finding = tuple[str, str, str]
+"code, message, hint"
+
+
+def _follows(storage: Storage, instance: VrrpInstance) -> Iterator[Finding]:
+    if not any(track.kind == "storage" and track.name == storage.name for track in instance.tracks):
+        message = f"vrrp_instance {instance.name} does not track it: the loss of its disk would not move the address"
+        yield "untracked-storage", message, f"write 'track_storage {{ {storage.name} }}' in it"
+    if not instance.parameters.nopreempt:
+        message = f"vrrp_instance {instance.name} preempts: a node that comes back moves the storage once more"
+        yield "preempts", message, "write 'nopreempt' with 'state BACKUP' on both nodes"
+    notify = instance.notify
+    for script in (notify.master, notify.backup, notify.fault, notify.any):
+        if script is not None and _touches_drbd(script):
+            message = f"the notify script {script.argv[0]} drives DRBD as well"
+            yield "script-beside-storage", message, "remove it: the storage block does this, in order"
+
+
+def _touches_drbd(script: Command) -> bool:
+    try:
+        return "drbdadm" in Path(script.argv[0]).read_text(errors="replace") or "drbdadm" in script.argv
+    except OSError:
+        return False
+
+
+def _machine(storage: Storage) -> Iterator[Finding]:
+    for mount in storage.group.mounts:
+        if not os.path.isdir(mount.point):
+            yield "no-mount-point", f"there is no directory {mount.point}", f"mkdir -p {mount.point}"
+        if line := _automatic(mount.device, mount.point):
+            message = f"{_FSTAB} mounts {mount.device} at boot: {line}"
+            yield "mounted-at-boot", message, "add the option noauto"
+    units = {each.name for each in storage.services if isinstance(each, Unit)}
+    serves = any(isinstance(each, Nfs) for each in storage.services)
+    for unit in enabled_units():
+        if unit.startswith("drbd") or serves:
+            message = f"{unit} is enabled at boot and does the same on its own"
+            yield "unit-enabled", message, f"systemctl disable {unit}"
+    for unit in enabled_units(units=tuple(units)):
+        yield "unit-enabled", f"{unit} is enabled at boot, before its storage is there", f"systemctl disable {unit}"
+    for service in storage.services:
+        if isinstance(service, Program):
+            for argv in (service.start, service.stop, service.check):
+                if argv and not os.access(argv[0], os.X_OK):
+                    message = f"command {service.name}: {argv[0]} is no program that can be run"
+                    yield "not-executable", message, "correct the path, or its mode"
+
+
+def _automatic(device: str, point: str) -> str:
+    """The line of fstab that mounts it at boot; empty: there is none."""
+    try:
+        lines = Path(_FSTAB).read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    for line in lines:
+        fields = line.split()
+        if len(fields) >= 4 and fields[0] == device and fields[1] == point and "noauto" not in fields[3].split(","):
+            return shlex.join(fields)
+    return ""
+
+
+def _shared(storage: Storage, fsids: dict[str, str]) -> Iterator[Finding]:
+    """Fsids are the node's, not the block's."""
+    for service in storage.services:
+        for export in service.exports if isinstance(service, Nfs) else ():
+            if export.fsid in fsids:
+                message = f"fsid {export.fsid} of {export.directory} is that of {fsids[export.fsid]} already"
+                yield "duplicate-fsid", message, "give each export one of its own"
+            fsids.setdefault(export.fsid, export.directory)

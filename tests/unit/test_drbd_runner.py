@@ -1,0 +1,216 @@
+"""The gate of a storage: what acquire and release mean, and what the tracker says; with a node that exists on paper."""
+
+import asyncio
+import time
+
+import pytest
+
+from drbdctl import runner as runner_module
+from drbdctl.effect import until
+from drbdctl.exits import Failure
+from drbdctl.failover import Phase
+from drbdctl.group import Group, GroupResource, Limits, Mount, Service
+from drbdctl.intent import Intent
+from drbdctl.plan import Demote, MountVolume, Planned, Promote, StartService, StopService, UnmountVolume, Verify
+from drbdctl.proc_drbd import parse, status
+from drbdctl.runner import StorageRunner
+from drbdctl.seen import DRBD_MAJOR, Mounted, Seen
+from drbdctl.settings import Program, Storage
+from pyvrrp.daemon.plugins import CommandRefused, GateFailed
+
+PROC = """version: 8.4.11 (api:1/proto:86-101)
+srcversion: F73C670A7EC572DB9CF3E5B
+ 0: cs:Connected ro:{here}/{there} ds:UpToDate/UpToDate C r-----
+    ns:0 nr:0 dw:0 dr:0 al:0 bm:0 lo:0 pe:0 ua:0 ap:0 ep:1 wo:f oos:0
+"""
+STORAGE = Storage(
+    group=Group(
+        name="S",
+        resources=(GroupResource(name="r0", link_timeout=0.0),),
+        mounts=(Mount("/dev/drbd0", "/mnt/data"),),
+        services=(Service("db"),),
+        limits=Limits(failures=0),
+    ),
+    instance="VI",
+    services=(Program(name="db", start=("/bin/true",), stop=("/bin/true",), check=("/bin/true",)),),
+)
+
+
+class Node:
+    """What is Primary, mounted, running here; and what was done."""
+
+    def __init__(self) -> None:
+        self.primary = self.mounted = self.running = False
+        self.peer = "Secondary"
+        self.done: list[str] = []
+        self.fails: dict[type, Failure] = {}
+        self.slow: type | None = None
+
+    def seen(self) -> Seen:
+        text = PROC.format(here="Primary" if self.primary else "Secondary", there=self.peer)
+        return Seen(
+            at=time.monotonic(),
+            status=status(parse(text.encode()), {0: ("r0", 0)}),
+            mounts=(Mounted("/mnt/data", DRBD_MAJOR, 0),) if self.mounted else (),
+            services={"db": self.running},
+        )
+
+    async def do(self, planned: Planned) -> Failure | None:
+        step = planned.step
+        self.done.append(str(step))
+        if type(step) is self.slow:
+            await asyncio.sleep(3600)
+        if failure := self.fails.get(type(step)):
+            return failure
+        match step:
+            case Promote() | Demote():
+                self.primary = isinstance(step, Promote)
+            case MountVolume() | UnmountVolume():
+                self.mounted = isinstance(step, MountVolume)
+            case StartService() | StopService():
+                self.running = isinstance(step, StartService)
+            case Verify():
+                pass
+        return None
+
+
+@pytest.fixture
+def node(monkeypatch, tmp_path) -> Node:
+    node = Node()
+
+    class Eyes:
+        def __init__(self, *_: object) -> None:
+            pass
+
+        status = None
+
+        async def look(self, *_: object, **__: object) -> Seen:
+            await asyncio.sleep(0)
+            return node.seen()
+
+    class Hands:
+        stuck = ()
+
+        def __init__(self, *_: object) -> None:
+            pass
+
+        async def do(self, planned: Planned) -> Failure | None:
+            return await node.do(planned)
+
+    class Watch:
+        def __init__(self, *_: object) -> None:
+            pass
+
+        async def run(self) -> None:
+            await asyncio.sleep(3600)
+
+        def heard(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr(runner_module, "Eyes", Eyes)
+    monkeypatch.setattr(runner_module, "Hands", Hands)
+    monkeypatch.setattr(runner_module, "PeerWatch", Watch)
+    monkeypatch.setattr(runner_module, "Intent", lambda name: Intent(name, tmp_path / "run"))
+    exclusive = runner_module.transaction.exclusive
+    monkeypatch.setattr(runner_module.transaction, "exclusive", lambda name: exclusive(name, tmp_path / "locks"))
+    return node
+
+
+def scenario(node: Node, work) -> None:
+    async def main() -> None:
+        runner = StorageRunner(STORAGE, ())
+        runner.start()
+        try:
+            async with asyncio.timeout(20):
+                await work(runner)
+        finally:
+            await runner.stop()
+
+    asyncio.run(main())
+
+
+def test_acquired_is_verified_and_released_is_secondary(node: Node):
+    async def work(runner: StorageRunner) -> None:
+        await runner.acquire()
+        assert node.done == ["promote r0", "mount /dev/drbd0 on /mnt/data", "start db", "verify that all of it works"]
+        assert runner.machine.phase is Phase.PRIMARY
+        await runner.acquire()  # once more: nothing is left to do
+        node.done.clear()
+        await runner.release()
+        assert node.done == ["stop db", "unmount /mnt/data", "demote r0"]
+        await runner.release()
+        assert len(node.done) == 3
+
+    scenario(node, work)
+
+
+def test_a_step_that_fails_is_the_gate_s_sentence_and_everything_is_taken_back(node: Node):
+    node.fails[StartService] = Failure("start db: no socket")
+
+    async def work(runner: StorageRunner) -> None:
+        with pytest.raises(GateFailed, match="no socket"):
+            await runner.acquire()
+        await runner.release()
+        assert (node.primary, node.mounted, node.running) == (False, False, False)
+
+    scenario(node, work)
+
+
+def test_a_rule_that_forbids_it_is_the_gate_s_sentence(node: Node):
+    node.peer = "Primary"
+
+    async def work(runner: StorageRunner) -> None:
+        attempt = asyncio.create_task(runner.acquire())
+        # it waits for the peer to give way, and says so
+        assert await until(lambda: "the peer is Primary" in str(runner.status()["refusals"]), 5.0)
+        attempt.cancel()
+        await asyncio.gather(attempt, return_exceptions=True)
+        await runner.release()
+        assert node.done == []
+
+    scenario(node, work)
+
+
+def test_a_cancelled_acquisition_is_taken_back(node: Node):
+    node.slow = StartService
+
+    async def work(runner: StorageRunner) -> None:
+        attempt = asyncio.create_task(runner.acquire())
+        assert await until(lambda: "start db" in node.done, 5.0)
+        attempt.cancel()
+        await asyncio.gather(attempt, return_exceptions=True)
+        assert node.primary, "the step that runs is not torn out of the middle"
+
+    scenario(node, work)
+
+
+def test_a_storage_that_a_successor_finds_broken_gives_the_role_away(node: Node):
+    node.fails[Verify] = Failure("db: it does not answer")
+
+    async def work(runner: StorageRunner) -> None:
+        reports: list[tuple[bool, str]] = []
+        tracking = asyncio.create_task(runner.report(lambda ok, detail: reports.append((ok, detail))))
+        runner.hold()  # the addresses are here already, adopted from the process before
+        assert await until(lambda: any(not ok and "does not answer" in detail for ok, detail in reports), 5.0)
+        await runner.release()
+        tracking.cancel()
+        assert not node.primary
+
+    scenario(node, work)
+
+
+def test_what_the_command_line_may_ask(node: Node):
+    async def work(runner: StorageRunner) -> None:
+        await runner.acquire()
+        rules = {each["rule"] for each in runner.command(["why"])}
+        assert {2, 3, 6, 21, 23} <= rules
+        assert runner.command(["fence-peer", "r0"]) == {
+            "status": 1,
+            "why": "r0: no promotion of it has been allowed here",
+        }
+        assert runner.command(["acknowledge", "root"]) == {}
+        with pytest.raises(CommandRefused, match="does not understand 'dance'"):
+            runner.command(["dance"])
+        await runner.release()
+
+    scenario(node, work)
