@@ -31,11 +31,11 @@ demo-dsr demo-two-box: demo-%: venv ## two balancers and three DNS servers; two 
 
 test: venv packages vm-packages ## unit, property, simulation, fuzz and lab tests, and the core of those in virtual machines
 	@$(BIN)/python -m pytest -q -n 2 --ignore=tests/lab --ignore=tests/vm
-	@$(BIN)/python -m pytest -q -n 3 tests/lab
+	@$(BIN)/python -m pytest -q -n 2 tests/lab
 	@$(BIN)/python -m pytest -q tests/vm -m core
 
 lab: venv packages ## the tests in network namespaces alone
-	@$(BIN)/python -m pytest -q -n 3 tests/lab
+	@$(BIN)/python -m pytest -q -n 2 tests/lab
 
 test-vm: venv vm-packages ## all tests in virtual machines: real DRBD and NFS, real systemd
 	@$(BIN)/python -m pytest -q tests/vm
