@@ -1,6 +1,7 @@
 """What is remembered of the peer while it is seen, and is evidence when it is not: its last state, who heard it, when.
 
     sights = watched(sights, status, generations, now)      # after each line of events2, and each look
+    sights = witnessed(sights, witness)                     # after each answer of the witness
     network = network.heard_at(now, priority)               # after each advertisement
 
 Nothing here outlives the process: who was not watching does not know (a cold start). Monotonic seconds.
@@ -49,6 +50,8 @@ class Sight:
     "the peer took the connection down by itself; it was not lost"
     current: tuple[int, ...] = ()
     "the current UUIDs then, of both sides"
+    cut_off: bool = False
+    "since then the witness was out of reach: the peer may have taken over without our hearing it"
     fence: int | None = None
     "exit status of the fence-peer handler since; None: it has not answered"
     fencing: bool = False
@@ -100,6 +103,15 @@ def watched(
     names = dict.fromkeys((*sights, *(each.name for each in status.resources)))
     return {
         name: sights.get(name, Sight()).after(status.resource(name), generations.get(name, ()), now) for name in names
+    }
+
+
+def witnessed(sights: Mapping[str, Sight], witness: Witness) -> dict[str, Sight]:
+    """The sights after one more answer of the witness, or none."""
+    out_of_reach = witness.word is Word.UNREACHABLE
+    return {
+        name: replace(each, cut_off=True) if out_of_reach and each.link is Link.LOST else each
+        for name, each in sights.items()
     }
 
 

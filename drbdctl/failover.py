@@ -297,7 +297,7 @@ class Failover:
                 self._memory.met(step.resource, now)
                 return self._wait(_PEER_LIVES, (), now)
             case _:
-                return self._fail(f"{failure}", now)
+                return self._fail(f"it can't {step}: {failure}; all of it is undone (rule 9)", now)
 
     def _fail(self, why: str, now: float) -> Actions:
         """A promotion that was allowed can't be carried out."""

@@ -207,6 +207,16 @@ class Group:
         """The resources that are promoted and demoted; those with two Primaries are left alone."""
         return tuple(each for each in self.resources if not each.two_primaries)
 
+    def bitmap_proves(self, resource: GroupResource) -> bool:
+        """Whether a bitmap UUID tells that the peer has written nothing since: it can't have taken over meanwhile.
+
+        DRBD sets one as soon as a Primary loses its peer, also when it is the Primary that was cut off. With
+        resource-and-stonith it does so only after the peer was fenced.
+        """
+        if resource.fenced:
+            return resource.fencing is Fencing.RESOURCE_AND_STONITH
+        return not self.policy.witness
+
     @property
     def minors(self) -> dict[int, str]:
         """The names of the group's volumes, `r0/0`, by their minors."""

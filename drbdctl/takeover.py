@@ -141,7 +141,7 @@ def proof(seen: Seen, group: Group, resource: GroupResource) -> Iterator[Refusal
     elif len(identifiers) < len(found):
         why = "its generation identifiers can't be read, and nothing else tells old data from new"
         yield Refusal(6, name, why, f"see `drbdadm get-gi {name}`", Until.MACHINE)
-    elif _wrote_alone(identifiers):
+    elif _wrote_alone(identifiers) and group.bitmap_proves(resource):
         yield f"{name}: its bitmap UUID says that this node wrote alone last"
     else:
         stale = _stale(seen, resource, identifiers)
@@ -167,7 +167,10 @@ def _stale(seen: Seen, resource: GroupResource, identifiers: Sequence[Generation
     """Why the data here may not be all there is."""
     name, sight = resource.name, seen.sight(resource.name)
     if sight.link is Link.NEVER:
-        why = "its bitmap UUID is 0, and the peer has not been seen since this daemon began: it may have newer data"
+        if all(each.wrote_alone for each in identifiers):
+            why = "it wrote alone, and so may the peer have, which has not been seen since this daemon began"
+        else:
+            why = "its bitmap UUID is 0, and the peer has not been seen since this daemon began: it may have newer data"
         return Refusal(6, name, why, _ACCEPT, Until.OPERATOR)
     lost = lost_at(seen, sight)
     ago = f"{seen.at - lost:.0f} s ago"
@@ -185,6 +188,8 @@ def _stale(seen: Seen, resource: GroupResource, identifiers: Sequence[Generation
             "it has gone on without this node, whose data are old, whatever UpToDate says"
         )
         return Refusal(6, name, why, f"mend the link and let it resync; {_ACCEPT}", Until.PEER)
+    elif sight.cut_off:
+        why = f"the witness was out of reach after the peer was lost {ago}: the peer may have taken over meanwhile"
     elif not any(each.up and each.since <= lost for each in seen.networks):
         why = f"no network was listened to without a break since the peer was lost {ago}: it may have gone on"
     elif sight.in_order and sight.peer_role is Role.PRIMARY:

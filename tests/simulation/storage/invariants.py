@@ -1,0 +1,89 @@
+"""What must hold at every instant of a history, whatever fails."""
+
+import re
+
+from drbdctl.failover_events import GaveUp
+from tests.simulation.storage.cluster import StorageCluster, Watch
+from tests.simulation.storage.drbd import Replica
+from tests.simulation.storage.host import Host
+
+PATIENCE = 120.0
+"""Seconds from the end of the last fault until exactly one node serves, where one has good data: the stated time.
+
+A machine boots (3 s and 12 s), DRBD connects and resyncs (2 s, 4 s), a gate that could not be closed times out (60 s),
+a failed promotion waits and cools down (30 s, 5 s).
+"""
+SETTLED = 6.0
+"seconds for which that has to stay so"
+RULES = range(1, 28)
+
+
+class Violation(AssertionError):
+    """An invariant that does not hold: which, when, how; and the timeline."""
+
+    def __init__(self, rule: str, cluster: StorageCluster, sentence: str) -> None:
+        super().__init__(f"{rule}: at {cluster.now:.4f}: {sentence}\n{cluster.timeline}")
+        self.rule = rule
+
+
+class Invariants(Watch):
+    """Watches a cluster; raises Violation."""
+
+    def __init__(self, cluster: StorageCluster) -> None:
+        self.cluster = cluster
+        self.promotions = 0
+        self.recovery = 0.0
+        "seconds from the end of the last fault until one node served"
+        self.refused: dict[int, int] = {}
+        "by rule: how often it was named"
+        cluster.watch = self
+
+    def promoted(self, replica: Replica, volume: int) -> None:
+        """Never two Primaries, and never one without what was acknowledged.
+
+        A Primary that has lost all data, its own disk and its peer's, is none: DRBD answers its I/O with errors.
+        """
+        self.promotions += 1
+        name, host = f"{replica.pair.resource.name}/{volume}", replica.host
+        if replica.peer.can_write(volume):
+            self._fail("two Primaries", f"{host} promotes {name}, which is Primary on {replica.peer.host}")
+        if lost := self.cluster.lost(replica, volume):
+            self._fail(
+                "stale data", f"{host} promotes {name} without {len(lost)} acknowledged writes: {sorted(lost)[:5]}"
+            )
+
+    def gave_up(self, host: Host, action: GaveUp) -> None:
+        """Every refusal names its rule, what it is about, and a way out."""
+        for each in action.refusals:
+            self.refused[each.rule] = self.refused.get(each.rule, 0) + 1
+            if each.rule not in RULES or not each.why or not each.hint or f"(rule {each.rule})" not in str(each):
+                self._fail("refusal", f"{host} refuses without a rule: {each}")
+        if not action.refusals and not re.search(r"\(rule \d+\)|: ", action.why):
+            self._fail("refusal", f"{host} gives up and does not say at what: {action.why}")
+
+    def settled(self) -> None:
+        """After each instant."""
+        for host in self.cluster.hosts:
+            if host.vip and not self._behind(host):
+                self._fail("address", f"{host} has the address; mounts: {sorted(host.mounts)}")
+        for pair in self.cluster.pairs:
+            if pair.split_brain:
+                self._fail("split brain", f"both sides of {pair.resource.name} have what the other lacks")
+
+    def _behind(self, host: Host) -> bool:
+        mounted = len(host.mounts) == len(host.group.mounts)
+        return mounted and all(all(each.primary) for each in host.replicas)
+
+    def rest(self) -> bool:
+        """Exactly one node serves, with everything that was ever acknowledged; the other one is connected to it."""
+        serving = self.cluster.serving
+        if len(serving) != 1 or serving[0].daemon is None or not serving[0].daemon.serving:
+            return False
+        for each in serving[0].replicas:
+            for volume in range(len(each.disks)):
+                if lost := self.cluster.lost(each, volume):
+                    self._fail("lost writes", f"{serving[0]} serves without {len(lost)} acknowledged writes")
+        return True
+
+    def _fail(self, rule: str, sentence: str) -> None:
+        raise Violation(rule, self.cluster, sentence)
