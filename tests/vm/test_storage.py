@@ -3,8 +3,6 @@
 Pauses are printed, never asserted: an emulated processor is ten times slower, and its host may be busy.
 """
 
-import pytest
-
 from pyvrrp.demo.lab import eventually
 from tests.vm.storage_nodes import Client, StorageNodes
 
