@@ -62,7 +62,7 @@ AGAIN = "start ['pipe', 'table'] ['VI_51']"
 
 
 def test_killed_and_restarted_it_goes_on_from_the_moment_of_its_start(node: Continuing, segment: Segment) -> None:
-    node.start(owner(node))
+    node.start(owner(node, advert_int=4))
     first = node.until_master(segment)
     handle = node.host.run(["nft", "-a", "list", "tables"]).stdout
     os.kill(first, signal.SIGKILL)
@@ -80,7 +80,7 @@ def test_killed_and_restarted_it_goes_on_from_the_moment_of_its_start(node: Cont
 
 
 def test_what_changes_while_it_runs_is_what_its_successor_gets(node: Continuing, segment: Segment) -> None:
-    node.start(owner(node))
+    node.start(owner(node, advert_int=4))
     first = node.until_master(segment)
     (node.place / "change").touch()
     eventually(lambda: not node.has("first") and node.has("second"), "the guard has the new pipe alone")

@@ -150,7 +150,7 @@ def test_servfail_everywhere_is_a_common_cause_and_servfail_somewhere_is_not(lab
         server.unbound(*broken)
     balancer.until(lambda: any(cause.cause == "SERVFAIL" for cause in balancer.causes), "a common cause")
     (cause,) = balancer.causes
-    assert (cause.check, cause.servers) == ("DNS_CHECK {rand}.example.org A over udp", 3)
+    assert (cause.check, len(cause.servers)) == ("DNS_CHECK {rand}.example.org A over udp", 3)
     for server in servers:
         server.unbound(*answered)
     balancer.until(lambda: balancer.causes == (), "no common cause any more")
