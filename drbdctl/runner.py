@@ -41,7 +41,7 @@ from drbdctl.failover_events import (
 )
 from drbdctl.intent import Intent
 from drbdctl.peer_watch import PeerWatch
-from drbdctl.plan import Planned
+from drbdctl.plan import Demote, Planned, UnmountVolume
 from drbdctl.planner import judge
 from drbdctl.recipe import recipe
 from drbdctl.settings import Nfs, Storage
@@ -77,6 +77,8 @@ class StorageRunner:
         self._watching: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
+        self._refused = False
+        "somebody kept us from unmounting or demoting just now"
         self._set_up()
 
     def _set_up(self) -> None:
@@ -256,8 +258,7 @@ class StorageRunner:
             _LOG.error("%s: a mistake of ours; please report it", self.name, exc_info=error)
 
     async def _look(self) -> None:
-        users = self.machine.phase in (Phase.DEMOTING, Phase.HELD)
-        self._deliver(await self._eyes.look(self._hands.stuck, self._intent.problem, users=users))
+        self._deliver(await self._eyes.look(self._hands.stuck, self._intent.problem, users=self._refused))
 
     async def _step(self, planned: Planned, intent: str) -> None:
         _LOG.info("%s: %s", self.name, intent)
@@ -282,6 +283,8 @@ class StorageRunner:
             failure or "done",
             seconds,
         )
+        # To find out who holds what means to look at every process: only where it is needed.
+        self._refused = failure is not None and isinstance(planned.step, UnmountVolume | Demote)
         self._deliver(StepDone(planned.step) if failure is None else StepFailed(planned.step, failure))
 
     # --- what can be asked -------------------------------------------------------------------------------------------

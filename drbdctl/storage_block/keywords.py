@@ -44,7 +44,7 @@ _NFS = _block(
 _COMMAND = _block(
     "command", 1, _value("start", 1, None), _value("stop", 1, None), _value("check", 1, None), repeatable=True
 )
-DEADLINES = ("promote", "mount", "start", "verify", "stop", "unmount", "demote", "promotion", "demotion")
+DEADLINES = ("promote", "mount", "start", "verify", "stop", "unmount", "demote", "promotion", "demotion", "look")
 "those of drbdctl.group.Deadlines that `deadlines` sets"
 KEYWORDS: tuple[Keyword, ...] = (
     _block(

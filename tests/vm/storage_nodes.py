@@ -14,7 +14,7 @@ VIP = "10.77.0.100"
 PYTHON = "PYTHONPATH=/opt/project:/opt/project/site exec python3"
 CONFIGURATION = """
 global_defs {{
-    guard_timeout 20    # an emulated processor, and others on the real one
+    guard_timeout 30    # an emulated processor, and others on the real one
 }}
 vrrp_instance DRBD {{
     state BACKUP
@@ -40,6 +40,8 @@ storage NFS {{
         export /mnt/data/share {{ client 10.77.0.0/24  options rw,sync,no_subtree_check,no_root_squash  fsid 0 }}
     }}
     on_demote_failure hold
+    # an emulated processor is ten times slower, and shares a real one with others
+    deadlines {{ promote 60  mount 60  start 120  verify 60  stop 60  demote 60  promotion 240  demotion 240  look 30 }}
     {more}
 }}
 """

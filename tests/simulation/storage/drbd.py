@@ -91,8 +91,12 @@ class Replica:
 
     def can_write(self, n: int) -> bool:
         """It is Primary, and a write would find UpToDate data: without them DRBD answers with an error."""
-        served = self.connected and self.sight[n][1] is DiskState.UP_TO_DATE
+        served = self.pair.alive and self.sight[n][1] is DiskState.UP_TO_DATE
         return self.primary[n] and (served or self.state[n] is DiskState.UP_TO_DATE)
+
+    def in_use(self, n: int) -> bool:
+        """A Primary with good data of its own does not become SyncTarget (rr-conflict disconnect)."""
+        return self.primary[n] and self.state[n] is DiskState.UP_TO_DATE
 
     @property
     def _fencing(self) -> bool:
@@ -381,8 +385,8 @@ class Pair:
             self._discard_zero_changes(n)
         found = [one.disks[n].compare(other.disks[n]) for n in self._both_attached()]
         wrong_way = any(
-            (each is Resync.TARGET and any(one.primary)) or (each is Resync.SOURCE and any(other.primary))
-            for each in found
+            (it is Resync.TARGET and one.in_use(n)) or (it is Resync.SOURCE and other.in_use(n))
+            for n, it in zip(self._both_attached(), found, strict=True)
         )
         if Resync.SPLIT_BRAIN in found or wrong_way:
             self._part()
