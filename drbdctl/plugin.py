@@ -18,7 +18,7 @@ from pyvrrp.config.suggest import did_you_mean
 from pyvrrp.daemon.plugins import CommandRefused, Gate, Report, TrackerSpec
 
 if TYPE_CHECKING:
-    from drbdctl.runner import StorageRunner
+    from drbdctl.daemon.runner import StorageRunner
     from drbdctl.settings import Storage
 
 TRACKER = "storage"
@@ -116,7 +116,7 @@ class StorageService:
 
     def _runner(self, name: str) -> StorageRunner:
         if name not in self._runners.by_name:
-            from drbdctl.runner import StorageRunner
+            from drbdctl.daemon.runner import StorageRunner
 
             storage = self._storages[name]
             self._runners.by_name[name] = StorageRunner(storage, self._heard_by(storage))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from drbdctl.group import Group
+from drbdctl.failover.group import Group
 from pyvrrp.config.diagnostics import Position
 from pyvrrp.config.model import NOWHERE
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from drbdctl.backup.surroundings import Node
-from drbdctl.command import Outcome
-from drbdctl.state import Status
+from drbdctl.status.state import Status
+from drbdctl.steps.command import Outcome
 
 GENERATION = "3C6A6FC2E3A8D2D0:0000000000000000:0000000000000000:0000000000000000:1:1:0:1:0:0:0\n"
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from drbdctl.backup.driver import Archive, Argv, Created, DriverFailed, Origin, said
 from drbdctl.backup.settings import Backup
-from drbdctl.command import Outcome
+from drbdctl.steps.command import Outcome
 
 _NEWEST = "40"
 "the last 64 KiB of an answer are kept"

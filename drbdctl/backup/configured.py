@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from drbdctl.ask import CONFIG
 from drbdctl.backup.block import BACKUP, KEYWORD, read
 from drbdctl.backup.settings import Backup
+from drbdctl.status.ask import CONFIG
 from drbdctl.storage_block.keywords import KEYWORDS, STORAGE
 from pyvrrp.config.diagnostics import Diagnostics
 from pyvrrp.config.keywords import Keyword

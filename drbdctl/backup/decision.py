@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from drbdctl.backup.lvm import LogicalVolume, full
 from drbdctl.backup.settings import Backup
-from drbdctl.state import Connection, Device, Resource, Status
-from drbdctl.words import ConnectionState, DiskState, ReplicationState, Role
+from drbdctl.status.state import Connection, Device, Resource, Status
+from drbdctl.status.words import ConnectionState, DiskState, ReplicationState, Role
 
 _CLOCKS = 300.0
 "seconds that an archive may be of the future, by another node's clock"

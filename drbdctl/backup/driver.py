@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from drbdctl.backup.settings import Backup, Program
-from drbdctl.command import Outcome
+from drbdctl.steps.command import Outcome
 
 Argv = tuple[str, ...]
 

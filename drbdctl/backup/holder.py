@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from drbdctl.effect import until
+from drbdctl.steps.effect import until
 
 DIRECTORY = "/run/drbdctl"
 _FLOCK = "hhqqi"

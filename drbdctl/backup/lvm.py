@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from drbdctl.state import Unreadable
+from drbdctl.status.state import Unreadable
 
 BACKUP_TAG = "drbdctl.backup"
 "of a snapshot that lives as long as one run"

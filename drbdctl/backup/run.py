@@ -18,7 +18,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from drbdctl import command, holders
 from drbdctl.backup import lvm, staging, surroundings
 from drbdctl.backup.decision import Decision, Go, Leave, Refuse, Seen, consistent, decide, hours
 from drbdctl.backup.driver import Archive, Created, Driver, DriverFailed, Origin, said
@@ -28,10 +27,11 @@ from drbdctl.backup.record import Event, Record
 from drbdctl.backup.sample import MANIFEST, Manifest, choose
 from drbdctl.backup.settings import Backup
 from drbdctl.backup.surroundings import Node
-from drbdctl.command import Outcome
-from drbdctl.effect import Run, StepFailed, succeed
-from drbdctl.holders import Kind
-from drbdctl.state import Unreadable
+from drbdctl.status.state import Unreadable
+from drbdctl.steps import command, holders
+from drbdctl.steps.command import Outcome
+from drbdctl.steps.effect import Run, StepFailed, succeed
+from drbdctl.steps.holders import Kind
 
 ASK = 120.0
 "seconds for a question to the repository"

@@ -9,13 +9,13 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
-from drbdctl import command
 from drbdctl.backup import lvm, surroundings
 from drbdctl.backup.lvm import LogicalVolume, Snapshot
 from drbdctl.backup.run import removed
-from drbdctl.effect import Run, StepFailed, succeed
-from drbdctl.state import Resource, Unreadable
-from drbdctl.words import DiskState
+from drbdctl.status.state import Resource, Unreadable
+from drbdctl.status.words import DiskState
+from drbdctl.steps import command
+from drbdctl.steps.effect import Run, StepFailed, succeed
 
 RESYNC, DISCARD = "resync", "discard"
 "why it is taken; RESYNC's is removed when the resync is done, DISCARD's by an operator"

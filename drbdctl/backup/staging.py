@@ -11,8 +11,8 @@ import asyncio
 import ctypes
 import os
 
-from drbdctl import command
-from drbdctl.effect import Run, StepFailed, failed, succeed
+from drbdctl.steps import command
+from drbdctl.steps.effect import Run, StepFailed, failed, succeed
 
 DIRECTORY = "/run/drbdctl/backup"
 _CLONE_NEWNS = 0x00020000

@@ -7,14 +7,15 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from drbdctl import command, generation
-from drbdctl.ask import CONFIG, PROC, node_status
 from drbdctl.backup import lvm
 from drbdctl.backup.decision import Backing, Seen
 from drbdctl.backup.lvm import LogicalVolume
 from drbdctl.drbd_conf.model import Config
-from drbdctl.effect import Run
-from drbdctl.state import Status, Unreadable
+from drbdctl.status import generation
+from drbdctl.status.ask import CONFIG, PROC, node_status
+from drbdctl.status.state import Status, Unreadable
+from drbdctl.steps import command
+from drbdctl.steps.effect import Run
 
 _ASK = 20.0
 "seconds for one question"

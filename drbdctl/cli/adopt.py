@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from drbdctl import adopt
-from drbdctl.ask import CONFIG
 from drbdctl.cli.storage import CONFIGURATION, DONE, REFUSED, UNUSABLE, complain
 from drbdctl.drbd_conf import load as load_drbd
 from drbdctl.plugin import DrbdPlugin
+from drbdctl.status.ask import CONFIG
 from pyvrrp.config.load import load
 from pyvrrp.config.model import VrrpInstance
 

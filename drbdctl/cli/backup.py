@@ -29,8 +29,8 @@ from drbdctl.backup.surroundings import node
 from drbdctl.backup.verify import verify
 from drbdctl.cli import backup_text
 from drbdctl.drbd_conf import load as load_drbd
-from drbdctl.effect import StepFailed
-from drbdctl.state import Unreadable
+from drbdctl.status.state import Unreadable
+from drbdctl.steps.effect import StepFailed
 from pyvrrp.config.diagnostics import Diagnostics
 from pyvrrp.config.load import load
 

@@ -6,13 +6,13 @@ import argparse
 import asyncio
 from typing import Any
 
-from drbdctl import transaction
-from drbdctl.ask import node_status
 from drbdctl.cli.storage import DONE, EPILOG, UNUSABLE, Handle, Unusable, add_storage, chosen, complain
 from drbdctl.cli.telling import refuse_beside_daemon, tell
-from drbdctl.intent import Intent
-from drbdctl.recipe import from_recipe
-from drbdctl.steps import Hands
+from drbdctl.daemon.intent import Intent
+from drbdctl.daemon.recipe import from_recipe
+from drbdctl.status.ask import node_status
+from drbdctl.steps import transaction
+from drbdctl.steps.hands import Hands
 
 
 def add_parser(subparsers: Any) -> None:

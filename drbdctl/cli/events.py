@@ -11,10 +11,10 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from drbdctl.ask import follow
-from drbdctl.changes import changes
-from drbdctl.events import Feed, Helper, parse
-from drbdctl.state import Unreadable
+from drbdctl.status.ask import follow
+from drbdctl.status.changes import changes
+from drbdctl.status.events2 import Feed, Helper, parse
+from drbdctl.status.state import Unreadable
 
 
 def add_parser(subparsers: Any) -> None:

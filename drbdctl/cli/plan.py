@@ -7,8 +7,8 @@ import asyncio
 from typing import Any
 
 from drbdctl.cli.storage import DONE, EPILOG, REFUSED, UNUSABLE, Unusable, add_storage, chosen, complain
-from drbdctl.plan import Plan
-from drbdctl.planner import plan_demote, plan_promote
+from drbdctl.failover.plan import Plan
+from drbdctl.failover.planner import plan_demote, plan_promote
 
 
 def add_parser(subparsers: Any) -> None:

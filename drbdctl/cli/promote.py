@@ -9,10 +9,10 @@ import pwd
 import syslog
 from typing import Any
 
-from drbdctl import transaction
 from drbdctl.cli.storage import EPILOG, UNUSABLE, Handle, Unusable, add_storage, chosen, complain
 from drbdctl.cli.telling import refuse_beside_daemon, tell
-from drbdctl.seen import Seen
+from drbdctl.failover.seen import Seen
+from drbdctl.steps import transaction
 
 ACCEPT_STALE = frozenset({5, 6})
 "the rules about a peer that is not connected"

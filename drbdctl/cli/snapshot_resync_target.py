@@ -18,10 +18,10 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from drbdctl.ask import node_status
 from drbdctl.backup import safety
-from drbdctl.effect import StepFailed
-from drbdctl.state import Resource, Unreadable
+from drbdctl.status.ask import node_status
+from drbdctl.status.state import Resource, Unreadable
+from drbdctl.steps.effect import StepFailed
 
 _DONE, _NOT_KEPT, _UNUSABLE = 0, 1, 2
 

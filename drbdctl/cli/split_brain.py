@@ -10,17 +10,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from drbdctl import command
-from drbdctl.ask import CONFIG, node_status
-from drbdctl.ask import run as ask_drbd
 from drbdctl.backup.safety import before_discard
 from drbdctl.backup.surroundings import node
 from drbdctl.cli.storage import DONE, FAILED, REFUSED, UNUSABLE, complain
 from drbdctl.drbd_conf import load
-from drbdctl.effect import StepFailed
-from drbdctl.split_brain import Side, compared, export, imported
-from drbdctl.state import Unreadable
-from drbdctl.words import Role
+from drbdctl.failover.split_brain import Side, compared, export, imported
+from drbdctl.status.ask import CONFIG, node_status
+from drbdctl.status.ask import run as ask_drbd
+from drbdctl.status.state import Unreadable
+from drbdctl.status.words import Role
+from drbdctl.steps import command
+from drbdctl.steps.effect import StepFailed
 
 _DEADLINE = 30.0
 

@@ -1,8 +1,8 @@
 """`drbdctl status`: roles, disks, connections and resync of this node.
 
 `--json` writes one object: `schema` (1), `source` (who said it), `release` (of the kernel module), `resources` (the
-fields of drbdctl.state, DRBD's words as they are, null where it was not told; `healthy`, `standalone`, `troubles`), and
-`unread` (lines that were not understood). Fields may be added to it under the same schema number.
+fields of drbdctl.status.state, DRBD's words as they are, null where it was not told; `healthy`, `standalone`,
+`troubles`), and `unread` (lines that were not understood). Fields may be added to it under the same schema number.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from dataclasses import asdict
 from enum import Enum
 from typing import Any
 
-from drbdctl.ask import CONFIG, PROC, Answer, node_status
 from drbdctl.cli.status_storage import lines, of_the_daemon
 from drbdctl.cli.status_table import table
-from drbdctl.state import Unreadable, troubles
+from drbdctl.status.ask import CONFIG, PROC, Answer, node_status
+from drbdctl.status.state import Unreadable, troubles
 
 SCHEMA = 1
 

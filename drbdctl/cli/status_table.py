@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from drbdctl.fields import RUNNING
-from drbdctl.state import Connection, PeerDevice, Resource, Status, troubles
-from drbdctl.words import ReplicationState
+from drbdctl.status.fields import RUNNING
+from drbdctl.status.state import Connection, PeerDevice, Resource, Status, troubles
+from drbdctl.status.words import ReplicationState
 
 _HEAD = ("RESOURCE", "ROLE", "VOLUME", "DEVICE", "DISK", "PEER", "CONNECTION", "PEER ROLE", "PEER DISK", "REPLICATION")
 _BAR = 20

@@ -6,12 +6,12 @@ import argparse
 import sys
 from dataclasses import dataclass
 
-from drbdctl.ask import node_status
+from drbdctl.daemon.world import look
+from drbdctl.failover.seen import Seen
 from drbdctl.plugin import DrbdPlugin
-from drbdctl.seen import Seen
 from drbdctl.settings import Storage
-from drbdctl.steps import Hands
-from drbdctl.world import look
+from drbdctl.status.ask import node_status
+from drbdctl.steps.hands import Hands
 from pyvrrp.config.diagnostics import Diagnostics
 from pyvrrp.config.load import load
 
@@ -36,7 +36,7 @@ class Handle:
     hands: Hands
 
     async def look(self, users: bool) -> Seen:
-        """See drbdctl.world.look."""
+        """See drbdctl.daemon.world.look."""
         return await look(self.storage, stuck=self.hands.stuck, users=users)
 
 

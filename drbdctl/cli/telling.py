@@ -6,7 +6,7 @@ import sys
 from collections.abc import AsyncIterator
 
 from drbdctl.cli.storage import DONE, FAILED, REFUSED, Unusable
-from drbdctl.transaction import Progress, Refused
+from drbdctl.steps.transaction import Progress, Refused
 from pyvrrp.cli.control_client import ControlError, NotRunning, call
 from pyvrrp.daemon.run_directory import control_socket, default_run_directory
 

@@ -7,12 +7,12 @@ import asyncio
 import time
 from typing import Any
 
-from drbdctl import command
-from drbdctl.ask import node_status
 from drbdctl.cli.storage import DONE, FAILED, REFUSED, UNUSABLE, complain
-from drbdctl.peers import connected
-from drbdctl.state import Resource, Unreadable
-from drbdctl.words import ReplicationState
+from drbdctl.status.ask import node_status
+from drbdctl.status.peers import connected
+from drbdctl.status.state import Resource, Unreadable
+from drbdctl.status.words import ReplicationState
+from drbdctl.steps import command
 
 _VERIFYING = (ReplicationState.VERIFY_S, ReplicationState.VERIFY_T)
 _DEADLINE = 30.0

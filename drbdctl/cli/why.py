@@ -7,7 +7,7 @@ import asyncio
 from typing import Any
 
 from drbdctl.cli.storage import DONE, EPILOG, REFUSED, UNUSABLE, Unusable, add_storage, chosen, complain
-from drbdctl.planner import judge
+from drbdctl.failover.planner import judge
 
 
 def add_parser(subparsers: Any) -> None:

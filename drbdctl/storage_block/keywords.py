@@ -45,7 +45,7 @@ _COMMAND = _block(
     "command", 1, _value("start", 1, None), _value("stop", 1, None), _value("check", 1, None), repeatable=True
 )
 DEADLINES = ("promote", "mount", "start", "verify", "stop", "unmount", "demote", "promotion", "demotion", "look")
-"those of drbdctl.group.Deadlines that `deadlines` sets"
+"those of drbdctl.failover.group.Deadlines that `deadlines` sets"
 KEYWORDS: tuple[Keyword, ...] = (
     _block(
         STORAGE,

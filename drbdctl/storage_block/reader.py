@@ -8,11 +8,21 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from drbdctl.ask import CONFIG
 from drbdctl.drbd_conf import load
 from drbdctl.drbd_conf.model import Config as DrbdConfig
-from drbdctl.group import Deadlines, Group, GroupResource, Limits, Mount, OnDemoteFailure, Policy, Service, Takeover
+from drbdctl.failover.group import (
+    Deadlines,
+    Group,
+    GroupResource,
+    Limits,
+    Mount,
+    OnDemoteFailure,
+    Policy,
+    Service,
+    Takeover,
+)
 from drbdctl.settings import Export, Nfs, Program, Runnable, Storage, Unit
+from drbdctl.status.ask import CONFIG
 from drbdctl.storage_block.keywords import DEADLINES, STORAGE
 from pyvrrp.config.diagnostics import Diagnostics
 from pyvrrp.config.model import Config

@@ -16,7 +16,7 @@ from drbdctl.backup.run import Job, archives, back_up
 from drbdctl.backup.settings import Backup, Program
 from drbdctl.backup.surroundings import Disk
 from drbdctl.backup.verify import verify
-from drbdctl.state import Status
+from drbdctl.status.state import Status
 from tests.backup_node import Lvm, Played
 from tests.unit.test_drbd_backup_decision import PAIR
 

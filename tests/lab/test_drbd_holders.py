@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from drbdctl.holders import Kind, holders, mounts
+from drbdctl.steps.holders import Kind, holders, mounts
 
 
 @pytest.fixture

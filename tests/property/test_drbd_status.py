@@ -7,12 +7,13 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drbdctl import generation, proc_drbd, status_text
-from drbdctl.changes import changes
 from drbdctl.cli.status_table import table
-from drbdctl.events import Feed
-from drbdctl.state import Status, Unreadable
-from drbdctl.status import parse_json
+from drbdctl.status import drbdsetup_text as status_text
+from drbdctl.status import generation, proc_drbd
+from drbdctl.status.changes import changes
+from drbdctl.status.drbdsetup_json import parse_json
+from drbdctl.status.events2 import Feed
+from drbdctl.status.state import Status, Unreadable
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "drbd"
 

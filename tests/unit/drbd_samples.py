@@ -3,8 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from drbdctl.state import Connection, Device, PeerDevice, Resource, Status
-from drbdctl.words import ConnectionState
+from drbdctl.status.state import Connection, Device, PeerDevice, Resource, Status
+from drbdctl.status.words import ConnectionState
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "drbd"
 STATES = sorted(path for path in FIXTURES.glob("drbd*/states/*/n?"))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+DRBDCTL_FACTS = {"drbdctl.status", "drbdctl.failover", "drbdctl.drbd_conf", "drbdctl.settings"}
 ALLOWED = {
     "pyvrrp.core": {"pyvrrp.core"},
     "pyvrrp.config": {"pyvrrp.core", "pyvrrp.config"},
@@ -20,6 +21,9 @@ ALLOWED = {
         *("drbdctl", "pyvrrp.core", "pyvrrp.config", "pyvrrp.daemon.plugins", "pyvrrp.daemon.run_directory"),
         "pyvrrp.cli",
     },
+    "drbdctl.status": {"drbdctl.status", "drbdctl.drbd_conf", "pyvrrp.core", "pyvrrp.config"},
+    "drbdctl.failover": {"drbdctl.failover", "drbdctl.status", "drbdctl.drbd_conf", "pyvrrp.core"},
+    "drbdctl.steps": {*DRBDCTL_FACTS, "drbdctl.steps", "drbdctl.backup.holder", "pyvrrp.core", "pyvrrp.config"},
     "drbdctl": {"drbdctl", "pyvrrp.core", "pyvrrp.config", "pyvrrp.daemon.plugins"},
 }
 IMPURE = {"asyncio", "logging", "random", "select", "selectors", "socket", "ssl", "subprocess", "threading", "time"}
@@ -60,11 +64,13 @@ def test_imports_run_one_way(name, path):
             )
 
 
-@pytest.mark.parametrize(("name", "path"), [m for m in modules() if m.values[0].startswith("pyvrrp.core")])
+@pytest.mark.parametrize(
+    ("name", "path"), [m for m in modules() if m.values[0].startswith(("pyvrrp.core", "drbdctl.failover"))]
+)
 def test_the_core_is_pure(name, path):
     for imported in imports(path):
         top = imported.partition(".")[0]
-        assert top in sys.stdlib_module_names or top == "pyvrrp", f"{name} imports {imported}"
+        assert top in sys.stdlib_module_names or top in ("pyvrrp", "drbdctl"), f"{name} imports {imported}"
         assert top not in IMPURE, f"{name} imports {imported}"
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from drbdctl import proc_drbd
 from drbdctl.backup.decision import Backing, Go, Leave, Refuse, Seen, consistent, decide
 from drbdctl.backup.lvm import LogicalVolume
 from drbdctl.backup.settings import Backup, Program
-from drbdctl.state import Connection, Device, PeerDevice, Resource, Status
-from drbdctl.words import ConnectionState, DiskState, ReplicationState, Role
+from drbdctl.status import proc_drbd
+from drbdctl.status.state import Connection, Device, PeerDevice, Resource, Status
+from drbdctl.status.words import ConnectionState, DiskState, ReplicationState, Role
 from tests.unit.drbd_samples import STATES, configured, name
 
 NOW = 1_800_000_000.0

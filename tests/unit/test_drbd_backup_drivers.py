@@ -6,7 +6,7 @@ from drbdctl.backup.borg import Borg
 from drbdctl.backup.driver import Archive, Created, DriverFailed, Origin
 from drbdctl.backup.restic import Restic
 from drbdctl.backup.settings import Backup, Keep, Program
-from drbdctl.command import Outcome
+from drbdctl.steps.command import Outcome
 
 SETTINGS = Backup(program=Program.RESTIC, repository="rest:https://me:hush@vault/r", password_file="/etc/my pass")
 ORIGIN = Origin(resource="r0", node="n2", at=1767323045.0, generation="0123456789ABCDEE")

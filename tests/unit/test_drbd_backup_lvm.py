@@ -10,10 +10,10 @@ import pytest
 from drbdctl.backup import lvm, safety, staging, surroundings
 from drbdctl.backup.lvm import LogicalVolume, Snapshot
 from drbdctl.backup.surroundings import Disk, Node
-from drbdctl.command import Outcome
-from drbdctl.effect import StepFailed
-from drbdctl.state import Device, Resource, Status, Unreadable
-from drbdctl.words import DiskState
+from drbdctl.status.state import Device, Resource, Status, Unreadable
+from drbdctl.status.words import DiskState
+from drbdctl.steps.command import Outcome
+from drbdctl.steps.effect import StepFailed
 from tests.unit.test_drbd_backup_decision import PAIR
 
 LVS = """\

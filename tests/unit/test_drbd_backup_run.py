@@ -14,9 +14,9 @@ from drbdctl.backup.record import Event
 from drbdctl.backup.run import Job, back_up, plan
 from drbdctl.backup.settings import Backup, Program
 from drbdctl.backup.surroundings import Disk
-from drbdctl.command import Outcome
-from drbdctl.state import Status
-from drbdctl.words import DiskState, ReplicationState, Role
+from drbdctl.status.state import Status
+from drbdctl.status.words import DiskState, ReplicationState, Role
+from drbdctl.steps.command import Outcome
 from tests.backup_node import Lvm, Played
 from tests.unit.test_drbd_backup_decision import PAIR, linked
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from drbdctl import ask
 from drbdctl.cli import main
-from drbdctl.state import Unreadable
+from drbdctl.status import ask
+from drbdctl.status.state import Unreadable
 from tests.unit.drbd_samples import FIXTURES
 
 STATES = FIXTURES / "drbd84" / "states"

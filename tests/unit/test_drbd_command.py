@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from drbdctl import command
-from drbdctl.command import run
+from drbdctl.steps import command
+from drbdctl.steps.command import run
 
 
 def sh(script: str, deadline: float = 10.0):

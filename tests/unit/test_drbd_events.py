@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from drbdctl.changes import changes
-from drbdctl.events import Action, Event, Feed, Helper, parse
-from drbdctl.state import Path as Link
-from drbdctl.state import Progress, Status
-from drbdctl.status_text import parse_text
-from drbdctl.words import ConnectionState, DiskState, Role
+from drbdctl.status.changes import changes
+from drbdctl.status.drbdsetup_text import parse_text
+from drbdctl.status.events2 import Action, Event, Feed, Helper, parse
+from drbdctl.status.state import Path as Link
+from drbdctl.status.state import Progress, Status
+from drbdctl.status.words import ConnectionState, DiskState, Role
 from tests.unit.drbd_samples import FIXTURES, STREAMS, name, text, words
 
 END = {

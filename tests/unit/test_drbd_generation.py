@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from drbdctl.generation import JUST_CREATED, parse
-from drbdctl.state import Unreadable
+from drbdctl.status.generation import JUST_CREATED, parse
+from drbdctl.status.state import Unreadable
 from tests.unit.drbd_samples import FIXTURES, STATES, configured, name, text
 
 SCENARIOS = {

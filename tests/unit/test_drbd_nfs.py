@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from drbdctl import nfs, rpc
-from drbdctl.command import Outcome
-from drbdctl.effect import StepFailed
 from drbdctl.settings import Export, Nfs
+from drbdctl.steps import nfs, rpc
+from drbdctl.steps.command import Outcome
+from drbdctl.steps.effect import StepFailed
 
 EXPORT = Export(
     directory="/mnt/data/share",

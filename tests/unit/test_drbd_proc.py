@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from drbdctl.proc_drbd import ProcDevice, ProcDrbd, parse, status
-from drbdctl.state import Progress
-from drbdctl.words import ConnectionState, DiskState, ReplicationState, Role
+from drbdctl.status.proc_drbd import ProcDevice, ProcDrbd, parse, status
+from drbdctl.status.state import Progress
+from drbdctl.status.words import ConnectionState, DiskState, ReplicationState, Role
 from tests.unit.drbd_samples import FIXTURES
 
 FIELDS = ("ns", "nr", "dw", "dr", "al", "bm", "lo", "pe", "ua", "ap", "ep", "oos")

@@ -2,10 +2,10 @@
 
 import pytest
 
-from drbdctl.group import Deadlines, Group, GroupResource, GroupVolume, Mount, Policy, Service
-from drbdctl.planner import plan_demote
-from drbdctl.recipe import from_recipe, recipe
-from drbdctl.seen import Seen
+from drbdctl.daemon.recipe import from_recipe, recipe
+from drbdctl.failover.group import Deadlines, Group, GroupResource, GroupVolume, Mount, Policy, Service
+from drbdctl.failover.planner import plan_demote
+from drbdctl.failover.seen import Seen
 from drbdctl.settings import Export, Nfs, Program, Storage, Unit
 
 NFS = Nfs(

@@ -5,17 +5,26 @@ import time
 
 import pytest
 
-from drbdctl import runner as runner_module
-from drbdctl.effect import until
-from drbdctl.exits import Failure
-from drbdctl.failover import Phase
-from drbdctl.group import Group, GroupResource, Limits, Mount, Service
-from drbdctl.intent import Intent
-from drbdctl.plan import Demote, MountVolume, Planned, Promote, StartService, StopService, UnmountVolume, Verify
-from drbdctl.proc_drbd import parse, status
-from drbdctl.runner import StorageRunner
-from drbdctl.seen import DRBD_MAJOR, Mounted, Seen
+from drbdctl.daemon import runner as runner_module
+from drbdctl.daemon.intent import Intent
+from drbdctl.daemon.runner import StorageRunner
+from drbdctl.failover.exits import Failure
+from drbdctl.failover.group import Group, GroupResource, Limits, Mount, Service
+from drbdctl.failover.machine import Phase
+from drbdctl.failover.plan import (
+    Demote,
+    MountVolume,
+    Planned,
+    Promote,
+    StartService,
+    StopService,
+    UnmountVolume,
+    Verify,
+)
+from drbdctl.failover.seen import DRBD_MAJOR, Mounted, Seen
 from drbdctl.settings import Program, Storage
+from drbdctl.status.proc_drbd import parse, status
+from drbdctl.steps.effect import until
 from pyvrrp.daemon.plugins import CommandRefused, GateFailed
 
 PROC = """version: 8.4.11 (api:1/proto:86-101)

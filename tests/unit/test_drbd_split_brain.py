@@ -2,8 +2,8 @@
 
 import pytest
 
-from drbdctl.split_brain import Side, compared, conclusion, export, imported, proposal
-from drbdctl.state import Unreadable
+from drbdctl.failover.split_brain import Side, compared, conclusion, export, imported, proposal
+from drbdctl.status.state import Unreadable
 
 FLAGS = "1:1:0:0:0:0:0"
 

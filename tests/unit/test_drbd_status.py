@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from drbdctl import proc_drbd, status_text
-from drbdctl.events import Feed
-from drbdctl.state import Connection, Device, PeerDevice, Progress, Resource, Status, Unreadable, troubles
-from drbdctl.status import parse_json
-from drbdctl.words import ConnectionState, DiskState, ReplicationState, Role
+from drbdctl.status import drbdsetup_text as status_text
+from drbdctl.status import proc_drbd
+from drbdctl.status.drbdsetup_json import parse_json
+from drbdctl.status.events2 import Feed
+from drbdctl.status.state import Connection, Device, PeerDevice, Progress, Resource, Status, Unreadable, troubles
+from drbdctl.status.words import ConnectionState, DiskState, ReplicationState, Role
 from tests.unit.drbd_samples import FIXTURES, STATES, configured, name, text, words
 
 UP = [path for path in STATES if configured(path)]

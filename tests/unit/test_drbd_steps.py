@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from drbdctl import drbdadm, services
-from drbdctl.command import Outcome, run
-from drbdctl.effect import StepFailed
-from drbdctl.exits import Again
-from drbdctl.group import Group, GroupResource
-from drbdctl.plan import Demote, Planned, Promote, StartService, StopService, Verify
-from drbdctl.proc_drbd import parse, status
+from drbdctl.failover.exits import Again
+from drbdctl.failover.group import Group, GroupResource
+from drbdctl.failover.plan import Demote, Planned, Promote, StartService, StopService, Verify
 from drbdctl.settings import Program, Storage, Unit
-from drbdctl.state import Status
-from drbdctl.steps import Hands
+from drbdctl.status.proc_drbd import parse, status
+from drbdctl.status.state import Status
+from drbdctl.steps import drbdadm, services
+from drbdctl.steps.command import Outcome, run
+from drbdctl.steps.effect import StepFailed
+from drbdctl.steps.hands import Hands
 
 PROC = """version: 8.4.11 (api:1/proto:86-101)
 srcversion: F73C670A7EC572DB9CF3E5B

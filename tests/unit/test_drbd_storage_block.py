@@ -5,7 +5,7 @@ import os
 import pytest
 
 from drbdctl.drbd_conf import loads
-from drbdctl.group import OnDemoteFailure, Takeover
+from drbdctl.failover.group import OnDemoteFailure, Takeover
 from drbdctl.plugin import DrbdPlugin
 from drbdctl.settings import Nfs, Program, Unit
 from drbdctl.storage_block.reader import read

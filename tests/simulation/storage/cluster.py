@@ -11,10 +11,10 @@ from collections import defaultdict
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from drbdctl.evidence import Word
-from drbdctl.failover_events import GaveUp
-from drbdctl.group import Group, GroupResource
-from drbdctl.words import DiskState
+from drbdctl.failover.events import GaveUp
+from drbdctl.failover.evidence import Word
+from drbdctl.failover.group import Group, GroupResource
+from drbdctl.status.words import DiskState
 from pyvrrp.core.advertisement import Advertisement
 from pyvrrp.core.parameters import Parameters
 from tests.simulation.storage.daemon import Daemon

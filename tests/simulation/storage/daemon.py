@@ -6,12 +6,8 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
-from drbdctl.events import Helper
-from drbdctl.evidence import Network, Sight, Witness, watched, witnessed
-from drbdctl.exits import Failure
-from drbdctl.failover import Failover, Phase
-from drbdctl.failover_events import Action as StorageAction
-from drbdctl.failover_events import (
+from drbdctl.failover.events import Action as StorageAction
+from drbdctl.failover.events import (
     Adopted,
     Alarm,
     Closed,
@@ -28,9 +24,13 @@ from drbdctl.failover_events import (
     WantPrimary,
     WantSecondary,
 )
-from drbdctl.failover_events import Event as StorageEvent
-from drbdctl.plan import Step
-from drbdctl.seen import Seen
+from drbdctl.failover.events import Event as StorageEvent
+from drbdctl.failover.evidence import Network, Sight, Witness, watched, witnessed
+from drbdctl.failover.exits import Failure
+from drbdctl.failover.machine import Failover, Phase
+from drbdctl.failover.plan import Step
+from drbdctl.failover.seen import Seen
+from drbdctl.status.events2 import Helper
 from pyvrrp.core import events as vrrp
 from pyvrrp.core.advertisement import Advertisement
 from pyvrrp.core.parameters import Parameters

@@ -3,8 +3,8 @@
 from enum import Enum
 from random import Random
 
-from drbdctl.generation import Generation
-from drbdctl.words import DiskState
+from drbdctl.status.generation import Generation
+from drbdctl.status.words import DiskState
 
 
 class Resync(Enum):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from drbdctl.group import (
+from drbdctl.failover.group import (
     Deadlines,
     Fencing,
     Group,

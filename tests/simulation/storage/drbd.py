@@ -7,11 +7,11 @@ until then it shows Connected. Promotion is volume by volume; alone it succeeds 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from drbdctl import state as model
-from drbdctl.events import Helper
-from drbdctl.exits import PEER_NOT_OUTDATED, TWO_PRIMARIES, Failure
-from drbdctl.group import Fencing, GroupResource
-from drbdctl.words import ConnectionState, DiskState, ReplicationState, Role
+from drbdctl.failover.exits import PEER_NOT_OUTDATED, TWO_PRIMARIES, Failure
+from drbdctl.failover.group import Fencing, GroupResource
+from drbdctl.status import state as model
+from drbdctl.status.events2 import Helper
+from drbdctl.status.words import ConnectionState, DiskState, ReplicationState, Role
 from tests.simulation.storage.disk import Disk, Resync
 
 if TYPE_CHECKING:

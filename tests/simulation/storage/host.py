@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
 
-from drbdctl.events import Helper
-from drbdctl.exits import HELD_OPEN, Failure
-from drbdctl.group import Group
-from drbdctl.plan import Demote, MountVolume, Promote, StartService, Step, StopService, UnmountVolume, Verify
-from drbdctl.seen import DRBD_MAJOR, Mounted
-from drbdctl.state import Status
-from drbdctl.words import DiskState
+from drbdctl.failover.exits import HELD_OPEN, Failure
+from drbdctl.failover.group import Group
+from drbdctl.failover.plan import Demote, MountVolume, Promote, StartService, Step, StopService, UnmountVolume, Verify
+from drbdctl.failover.seen import DRBD_MAJOR, Mounted
+from drbdctl.status.events2 import Helper
+from drbdctl.status.state import Status
+from drbdctl.status.words import DiskState
 from tests.simulation.storage.drbd import Replica
 
 if TYPE_CHECKING:

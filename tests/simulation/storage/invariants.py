@@ -2,7 +2,7 @@
 
 import re
 
-from drbdctl.failover_events import GaveUp
+from drbdctl.failover.events import GaveUp
 from tests.simulation.storage.cluster import StorageCluster, Watch
 from tests.simulation.storage.drbd import Replica
 from tests.simulation.storage.host import Host

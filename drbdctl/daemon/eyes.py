@@ -1,0 +1,49 @@
+"""Looks again and again: what is slow to ask is asked again only when it may have changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from drbdctl.daemon.peer_watch import PeerWatch
+from drbdctl.daemon.world import look, state
+from drbdctl.failover.seen import Seen
+from drbdctl.settings import Storage
+from drbdctl.status import ask
+from drbdctl.status.generation import Generation
+from drbdctl.status.state import Status
+from drbdctl.steps import command
+from drbdctl.steps.effect import Run
+
+
+class Eyes:
+    """The eyes of one storage."""
+
+    def __init__(self, storage: Storage, watch: PeerWatch, run: Run = command.run) -> None:
+        self._storage = storage
+        self._watch = watch
+        self._run = run
+        self._known: Mapping[str, tuple[object, tuple[Generation, ...]]] = {}
+        "the identifiers by resource, with the state that they were read in"
+
+    def status(self) -> Status:
+        """The kernel's word now; raises Unreadable. It blocks for milliseconds: off the event loop."""
+        return ask.node_status().status
+
+    async def look(self, stuck: Sequence[str], journal: str, *, users: bool = False) -> Seen:
+        """See drbdctl.daemon.world.look."""
+        watch = self._watch
+        seen = await look(
+            self._storage,
+            known={} if users else self._known,
+            networks=watch.networks,
+            witness=watch.witness,
+            stuck=stuck,
+            journal=journal,
+            users=users,
+            run=self._run,
+        )
+        self._known = {name: (state(seen.status.resource(name)), found) for name, found in seen.generations.items()}
+        if seen.trusted:
+            watch.saw(seen.status, seen.generations, seen.at)
+        return replace(seen, sights=watch.sights, networks=watch.networks, witness=watch.witness)

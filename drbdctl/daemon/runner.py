@@ -1,0 +1,358 @@
+"""Runs the fail-over of one storage: looks for it, takes its steps, keeps its timer, and is its gate.
+
+drbdctl.failover.machine decides and this acts; nothing here is slow on the event loop, and nothing is waited for there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import assert_never
+
+from drbdctl.daemon.eyes import Eyes
+from drbdctl.daemon.intent import Intent
+from drbdctl.daemon.peer_watch import PeerWatch
+from drbdctl.daemon.recipe import recipe
+from drbdctl.failover.events import (
+    Acknowledge,
+    Alarm,
+    Closed,
+    Event,
+    GaveUp,
+    Kill,
+    Look,
+    Opened,
+    Override,
+    Reboot,
+    Run,
+    StepDone,
+    StepFailed,
+    Tell,
+    TimerExpired,
+    WantPrimary,
+    WantSecondary,
+)
+from drbdctl.failover.exits import Failure
+from drbdctl.failover.machine import Failover, Phase
+from drbdctl.failover.plan import Demote, Planned, UnmountVolume
+from drbdctl.failover.planner import judge
+from drbdctl.settings import Nfs, Storage
+from drbdctl.steps import command, nfs, transaction
+from drbdctl.steps.effect import Run as Runs
+from drbdctl.steps.effect import StepFailed as EffectFailed
+from drbdctl.steps.hands import Hands
+from pyvrrp.config.model import VrrpInstance
+from pyvrrp.daemon.plugins import CommandRefused, GateFailed, Report
+
+_LOG = logging.getLogger("pyvrrp.drbdctl")
+_IDLE = 1.0
+"seconds between two looks when nothing happens"
+_STALE = 15.0
+"seconds after which a look tells nothing any more"
+
+
+class StorageRunner:
+    """One storage at work; it lives on over a reload, and takes another configuration over when it holds nothing."""
+
+    def __init__(self, storage: Storage, instances: Sequence[VrrpInstance], run: Runs = command.run) -> None:
+        self.name = f"storage {storage.name}"
+        self.storage = storage
+        self.alarm = ""
+        "what somebody should come and look at"
+        self._lost = ""
+        "why it does not serve although the addresses are up: a process that took the role over found it so"
+        self._instances = tuple(instances)
+        self._next: tuple[Storage, tuple[VrrpInstance, ...]] | None = None
+        self._run = run
+        self._intent = Intent(storage.name)
+        self._opening: asyncio.Future[None] | None = None
+        self._closing: asyncio.Future[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._news = asyncio.Event()
+        self._refused = False
+        "somebody kept us from unmounting or demoting just now"
+        self._set_up()
+
+    def _set_up(self) -> None:
+        storage = self.storage
+        self.machine = Failover(storage.group, ours=self._intent.ours)
+        self.watch = PeerWatch(
+            self._instances, storage.witness, storage.group.policy.dead_interval, self._news.set, self._run
+        )
+        self._eyes = Eyes(storage, self.watch, self._run)
+        self._hands = Hands(storage, self._eyes.status, self._run)
+
+    # --- life --------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to watch; the loop is running."""
+        if self._watching is None:
+            self._watching = asyncio.create_task(self._watch(), name=self.name)
+            self._watching.add_done_callback(self._watch_ended)
+
+    def _watch_ended(self, task: asyncio.Task[None]) -> None:
+        """Only a mistake of ours leads here; who is not watched must not look healthy, see `report`."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _LOG.error("%s: it is not watched any more; please report it", self.name, exc_info=error)
+
+    async def stop(self) -> None:
+        """End; what it holds has been given back before, or is meant to be kept."""
+        for task in (self._watching, *self._tasks):
+            if task is not None:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+        self._watching = None
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def take(self, storage: Storage, instances: Sequence[VrrpInstance]) -> None:
+        """Another configuration: at once, or when nothing is held."""
+        same = (storage, tuple(instances)) == (self.storage, self._instances)
+        self._next = None if same else (storage, tuple(instances))
+        self._take_next()
+
+    def _take_next(self) -> None:
+        if self._next is None or self.machine.phase not in (Phase.UNKNOWN, Phase.SECONDARY) or self._opening:
+            return
+        (self.storage, self._instances), self._next = self._next, None
+        if self._watching is not None:
+            self._watching.cancel()
+            self._watching = None
+        self._set_up()
+        self.start()
+
+    async def _watch(self) -> None:
+        watching = asyncio.create_task(self.watch.run())
+        await self._prepare()
+        try:
+            while not watching.done():
+                self._news.clear()
+                self._deliver(await self._eyes.look(self._hands.stuck, self._intent.problem))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_IDLE):
+                        await self._news.wait()
+            await watching
+        finally:
+            watching.cancel()
+
+    async def _prepare(self) -> None:
+        """What takes its time and needs no volume is done before anybody waits for it."""
+        for service in self.storage.services:
+            if isinstance(service, Nfs):
+                try:
+                    await nfs.prepare(self._run)
+                except EffectFailed as failed:
+                    _LOG.warning("%s: %s", self.name, failed)
+
+    # --- the gate ----------------------------------------------------------------------------------------------------
+
+    @property
+    def undo(self) -> Sequence[Sequence[str]]:
+        """For the guard of a daemon that was killed; nothing is done by it where nothing is held."""
+        return [[sys.executable, "-m", "drbdctl", "demote", "--undo", recipe(self.storage)]]
+
+    async def acquire(self) -> None:
+        """See pyvrrp.daemon.plugins.Gate."""
+        self._opening, self._lost = asyncio.get_running_loop().create_future(), ""
+        try:
+            self._deliver(WantPrimary())
+            await self._opening
+        finally:
+            self._opening = None
+
+    async def release(self) -> None:
+        """See pyvrrp.daemon.plugins.Gate."""
+        self._closing = asyncio.get_running_loop().create_future()
+        try:
+            self._deliver(WantSecondary())
+            await self._closing
+        finally:
+            self._closing = None
+        self._lost = ""
+        self._intent.forget()
+        self._take_next()
+
+    def hold(self) -> None:
+        """The addresses come up: it serves, though perhaps a process before this one has acquired the gate."""
+        if self._opening is None:
+            self._deliver(WantPrimary())
+        addresses = [str(vip.address) for each in self._instances[:1] for vip in each.virtual_addresses]
+        for service in self.storage.services:
+            if isinstance(service, Nfs) and service.version3:
+                self._spawn(self._notify(service, addresses))
+
+    async def _notify(self, service: Nfs, addresses: Sequence[str]) -> None:
+        try:
+            await nfs.notify(service, addresses, self._run)
+        except EffectFailed as failed:
+            _LOG.warning("%s: clients of NFSv3 are not told to reclaim their locks: %s", self.name, failed)
+
+    def heard(self, instance: str) -> None:
+        """The peer advertises."""
+        self.watch.heard(instance, time.monotonic())
+
+    # --- the machine -------------------------------------------------------------------------------------------------
+
+    def _deliver(self, event: Event) -> None:
+        for action in self.machine.handle(event, time.monotonic()):
+            match action:
+                case Look():
+                    self._spawn(self._look())
+                case Run(planned, intent):
+                    self._spawn(self._step(planned, intent))
+                case Kill():
+                    pass  # its commands have the same deadline, and nobody can end what hangs in the kernel
+                case Opened():
+                    self.alarm = ""
+                    self._answer(self._opening)
+                case GaveUp(why):
+                    self._answer(self._opening, why)
+                    if self._opening is None:
+                        _LOG.error("%s: %s", self.name, why)
+                        self._lost = why
+                case Closed():
+                    self.alarm = ""
+                    self._answer(self._closing)
+                case Alarm(why):
+                    self.alarm = why
+                    _LOG.critical("%s: %s", self.name, why)
+                    if self.machine.phase is Phase.HELD:
+                        self._answer(self._closing, why)
+                case Reboot(why):
+                    _reboot(f"{self.name}: {why}")
+                case Tell(what):
+                    _LOG.warning("%s: %s", self.name, what)
+                case _:
+                    assert_never(action)
+        self._arm()
+
+    def _answer(self, waiting: asyncio.Future[None] | None, why: str = "") -> None:
+        if waiting is not None and not waiting.done():
+            waiting.set_exception(GateFailed(why)) if why else waiting.set_result(None)
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        deadline = self.machine.deadline
+        delay = None if deadline is None else max(0.0, deadline - time.monotonic())
+        loop = asyncio.get_running_loop()
+        self._timer = None if delay is None else loop.call_later(delay, lambda: self._deliver(TimerExpired()))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _LOG.error("%s: a mistake of ours; please report it", self.name, exc_info=error)
+
+    async def _look(self) -> None:
+        self._deliver(await self._eyes.look(self._hands.stuck, self._intent.problem, users=self._refused))
+
+    async def _step(self, planned: Planned, intent: str) -> None:
+        _LOG.info("%s: %s", self.name, intent)
+        began = time.monotonic()
+        try:
+            with transaction.exclusive(self.storage.name):
+                self._intent.write(planned.step, intent)
+                failure = await self._hands.do(planned)
+        except transaction.Busy as busy:
+            failure = Failure(str(busy))
+        except OSError as error:
+            failure = Failure(f"{planned.step}: {error.strerror or error}")
+        except Exception as error:
+            _LOG.exception("%s: %s", self.name, planned.step)
+            failure = Failure(f"{planned.step}: unexpected {type(error).__name__}: {error}; please report it")
+        seconds = time.monotonic() - began
+        _LOG.log(
+            logging.INFO if failure is None else logging.WARNING,
+            "%s: %s: %s after %.2f s",
+            self.name,
+            planned.step,
+            failure or "done",
+            seconds,
+        )
+        # To find out who holds what means to look at every process: only where it is needed.
+        self._refused = failure is not None and isinstance(planned.step, UnmountVolume | Demote)
+        self._deliver(StepDone(planned.step) if failure is None else StepFailed(planned.step, failure))
+
+    # --- what can be asked -------------------------------------------------------------------------------------------
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is held, and nothing is being done."""
+        return self.machine.phase in (Phase.UNKNOWN, Phase.SECONDARY) and self._opening is None and not self._tasks
+
+    def command(self, words: Sequence[str]) -> object:
+        """What `drbdctl` asks of the daemon; raises CommandRefused."""
+        match words:
+            case ["why"]:
+                if (seen := self.machine.seen) is None:
+                    raise CommandRefused(f"{self.name} has not been looked at yet; ask again")
+                verdicts = judge(seen, self.storage.group, self.machine.budget)
+                return [
+                    {"rule": each.rule, "refusals": list(map(str, each.refusals)), "because": list(each.because)}
+                    for each in verdicts
+                ]
+            case ["acknowledge", user]:
+                self._deliver(Acknowledge(user))
+                return {}
+            case ["accept", user, reason, *rules] if all(rule.isdecimal() for rule in rules):
+                self._deliver(Override(frozenset(map(int, rules)), user, reason))
+                return {}
+            case ["fence-peer", resource]:
+                status, why = self.machine.fence_answer(resource)
+                return {"status": status, "why": why}
+            case _:
+                raise CommandRefused(f"{self.name} does not understand {' '.join(words) or 'nothing'!r}")
+
+    async def report(self, report: Report) -> None:
+        """The tracker: whether this node is fit for the role that it has or may get."""
+        while True:
+            fitness, seen = self.machine.fitness, self.machine.seen
+            if self._lost:
+                report(False, self._lost)
+            elif seen is not None and self.idle and time.monotonic() - seen.at > _STALE:
+                report(False, f"it could not be looked at for {time.monotonic() - seen.at:.0f} s")
+            elif fitness is not None:
+                what = "; ".join(map(str, fitness.faults)) or "; ".join(fitness.degraded) or self.machine.phase.value
+                report(not fitness.faults, what)
+            await asyncio.sleep(_IDLE / 2)
+
+    def status(self) -> Mapping[str, object]:
+        """JSON-ready."""
+        machine = self.machine
+        fitness = machine.fitness
+        return {
+            "vrrp_instance": self.storage.instance,
+            "resources": [each.name for each in self.storage.group.resources],
+            "phase": machine.phase.value,
+            "wish": machine.wish.value,
+            "step": None if machine.running is None else str(machine.running),
+            "plan": [str(each) for each in machine.plan.steps],
+            "refusals": [str(each) for each in machine.plan.refusals],
+            "faults": [str(each) for each in (fitness.faults if fitness else ())],
+            "degraded": list(fitness.degraded if fitness else ()),
+            "alarm": self.alarm,
+            "stuck": list(self._hands.stuck),
+        }
+
+
+def _reboot(why: str) -> None:
+    _LOG.critical("%s: rebooting at once", why)
+    try:
+        Path("/proc/sys/kernel/sysrq").write_text("1")
+        Path("/proc/sysrq-trigger").write_text("b")
+    except OSError as error:
+        _LOG.critical("%s: it can't be rebooted: %s; switch it off", why, error.strerror)

@@ -1,0 +1,1 @@
+"""What DRBD says about itself, of every version and in every format, as one model; nothing here changes anything."""

@@ -1,0 +1,249 @@
+"""An NFS server of its own on a replicated volume: what its clients hold survives the move to the other node.
+
+- nfsdcld's database is on the volume: the next node knows whom to wait for, and ends the grace period as soon as all
+  have reclaimed. With a database of the node's own, clients lose their locks without a word.
+- The server's scope (the nodename of the process that starts nfsd) is the same on both nodes, for the same reason.
+- Exports come before nfsd and go after it: a client that meets nfsd without its export gets ESTALE.
+- nfsd and nfsdcld pin the file system: both end before it is unmounted.
+
+Only entries of our own are exported and unexported (never `exportfs -r` or `-a`); an NFS server that somebody else has
+started is left alone, and refused as a neighbour.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from drbdctl.settings import Export, Nfs
+from drbdctl.steps import command, holders, rpc
+from drbdctl.steps.effect import Run, StepFailed, failed, succeed, until
+
+NFSD = Path("/proc/fs/nfsd")
+PIPEFS = "/run/rpc_pipefs"
+"where rpc_pipefs is mounted when it is not mounted yet"
+PORT = 2049
+_ADDRESS_WAIT = 10.0
+"seconds for an address to come up"
+_IN_NAMESPACE = 'hostname "$0" && exec "$@"'
+"the text is fixed, what differs is arguments: nothing of the configuration is read by the shell"
+
+
+async def prepare(run: Run = command.run) -> None:
+    """What needs no volume, and is done before anybody waits: the module, its file systems. Raises StepFailed."""
+    if not (NFSD / "threads").exists():
+        await run(["modprobe", "nfsd"], 10.0)
+        await run(["mount", "-t", "nfsd", "nfsd", str(NFSD)], 5.0)
+    if not (NFSD / "threads").exists():
+        raise StepFailed("this kernel has no NFS server: `modprobe nfsd`, and install nfs-kernel-server")
+    if not _pipefs():
+        os.makedirs(PIPEFS, exist_ok=True)
+        await succeed(run, ["mount", "-t", "rpc_pipefs", "sunrpc", PIPEFS], 5.0)
+    for program in ("nfsdcld", "rpc.mountd", "rpc.nfsd", "exportfs"):
+        if shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is None:
+            raise StepFailed(f"{program} is not installed; install nfs-kernel-server")
+
+
+async def start(nfs: Nfs, deadline: float, run: Run = command.run) -> None:
+    """Start it, unless it runs; raises StepFailed."""
+    if not await check(nfs, deadline, run):
+        return
+    await prepare(run)
+    _refuse_a_stranger(nfs)
+    await _refuse_an_empty_directory(nfs, deadline, run)
+    if not _nfsdcld(nfs):
+        # By a command, as everything that touches the volume: its I/O may hang, and we must not.
+        await succeed(run, ["mkdir", "-p", "-m", "0700", nfs.state_dir], deadline)
+        await succeed(run, ["nfsdcld", "-s", nfs.state_dir, "-p", _pipefs()], deadline)
+    if not _mountd(nfs):
+        await succeed(run, _mountd_argv(nfs), deadline)
+    if nfs.version3 and not _statd(nfs):
+        directories = [f"{nfs.state_dir}/statd{each}" for each in ("", "/sm", "/sm.bak")]
+        await succeed(run, ["mkdir", "-p", "-m", "0700", *directories], deadline)
+        await succeed(run, _statd_argv(nfs), deadline)
+    for export in nfs.exports:
+        for client in export.clients:
+            await succeed(run, ["exportfs", "-o", _options(export), f"{client}:{export.directory}"], deadline)
+    if threads() == 0:
+        versions = [] if nfs.version3 else ["-N", "3"]
+        times = ["-L", str(nfs.lease), "-G", str(nfs.lease)]
+        serve = ["rpc.nfsd", *versions, *times, str(nfs.threads)]
+        await succeed(run, ["unshare", "--uts", "sh", "-c", _IN_NAMESPACE, nfs.scope, *serve], deadline)
+    if why := await check(nfs, deadline, run):
+        raise StepFailed(why)
+
+
+async def stop(nfs: Nfs, deadline: float, run: Run = command.run) -> None:
+    """Stop what is ours of it; raises StepFailed."""
+    ours = _nfsdcld(nfs)
+    exported = await _exported(run, deadline) if threads() or ours else set()
+    if threads() and (ours or exported & _wanted(nfs)):
+        outcome = await run(["rpc.nfsd", "0"], deadline)
+        if threads():
+            raise failed(outcome, f"{threads()} nfsd threads do not end")
+    for client, directory in sorted(exported & _wanted(nfs)):
+        await run(["exportfs", "-u", f"{client}:{directory}"], deadline)
+    if left := (await _exported(run, deadline) if exported else set()) & _wanted(nfs):
+        raise StepFailed("still exported: " + ", ".join(f"{client}:{directory}" for client, directory in sorted(left)))
+    if exported:
+        await run(["exportfs", "-f"], deadline)
+    await _end([*ours, *_statd(nfs), *_mountd(nfs)], deadline)
+
+
+async def check(nfs: Nfs, deadline: float, run: Run = command.run) -> str:
+    """Whether it works: threads, every export, an answer on port 2049; what does not, empty when all does."""
+    if not threads():
+        return "nfsd does not run"
+    if not await asyncio.to_thread(_nfsdcld, nfs):
+        return f"nfsdcld does not run with {nfs.state_dir}"
+    if missing := _wanted(nfs) - await _exported(run, deadline):
+        return "not exported: " + ", ".join(f"{client}:{directory}" for client, directory in sorted(missing))
+    if why := await rpc.ping("127.0.0.1", PORT, 3 if nfs.version3 else 4, deadline):
+        return f"the NFS server does not answer on port {PORT}: {why}"
+    return ""
+
+
+async def notify(nfs: Nfs, addresses: Sequence[str], run: Run = command.run) -> None:
+    """NFSv3: tell the clients that had locks to reclaim them; raises StepFailed. It waits until each address is up."""
+    for address in addresses:
+        if not await until(lambda address=address: _is_here(address), _ADDRESS_WAIT):  # type: ignore[misc]
+            raise StepFailed(f"{address} did not come up within {_ADDRESS_WAIT:g} s")
+        await succeed(run, ["sm-notify", "-f", "-v", address, "-P", f"{nfs.state_dir}/statd"], 10.0)
+
+
+def _is_here(address: str) -> bool:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
+
+
+def threads() -> int:
+    """How many threads serve; 0 also where there is no nfsd."""
+    try:
+        return int((NFSD / "threads").read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+def grace() -> bool | None:
+    """Whether clients may only reclaim what they had; None: not known."""
+    with suppress(OSError):
+        return (NFSD / "v4_end_grace").read_text().strip() == "N"
+    return None
+
+
+def _refuse_a_stranger(nfs: Nfs) -> None:
+    hint = "`systemctl disable --now nfs-server`: a storage block has the NFS server for itself"
+    if threads() and not _nfsdcld(nfs):
+        raise StepFailed(f"an NFS server runs here that was not started for this storage; {hint}")
+    for pid, argv in _processes("nfsdcld"):
+        if nfs.state_dir not in argv:
+            raise StepFailed(f"another nfsdcld runs (pid {pid}: {' '.join(argv)}); {hint}")
+
+
+async def _refuse_an_empty_directory(nfs: Nfs, deadline: float, run: Run) -> None:
+    """The root file system must never be exported in place of one that is not mounted."""
+    points = {each.point for each in holders.mounts()}
+    for export in nfs.exports:
+        if export.mount_point not in points:
+            raise StepFailed(f"{export.mount_point} is not mounted: {export.directory} is not exported")
+        found = await run(["test", "-d", export.directory], deadline)
+        if found.status != 1 and not found.ok:
+            raise failed(found)
+        if not found.ok:
+            raise StepFailed(f"there is no directory {export.directory} to export; create it on the mounted volume")
+
+
+def _options(export: Export) -> str:
+    return ",".join((*export.options, f"fsid={export.fsid}", f"mountpoint={export.mount_point}"))
+
+
+def _wanted(nfs: Nfs) -> set[tuple[str, str]]:
+    return {(client, export.directory) for export in nfs.exports for client in export.clients}
+
+
+async def _exported(run: Run, deadline: float) -> set[tuple[str, str]]:
+    """Client and directory of each export, of whomever."""
+    outcome = await succeed(run, ["exportfs", "-s"], deadline)
+    return set(read_exports(outcome.output))
+
+
+def read_exports(text: str) -> Iterator[tuple[str, str]]:
+    """The lines of `exportfs -s`: `/mnt/data/share  192.0.2.0/24(sync,wdelay,...)`."""
+    for line in text.splitlines():
+        if match := re.fullmatch(r"(\S+)\s+(\S+?)\(\S*\)\s*", line):
+            directory = re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), match[1])
+            yield match[2], directory
+
+
+# --- the daemons beside nfsd -----------------------------------------------------------------------------------------
+
+
+def _mountd_argv(nfs: Nfs) -> list[str]:
+    return ["rpc.mountd", "-N", "2"] if nfs.version3 else ["rpc.mountd", "-N", "2", "-N", "3"]
+
+
+def _statd_argv(nfs: Nfs) -> list[str]:
+    return ["rpc.statd", "-L", "-P", f"{nfs.state_dir}/statd"]
+
+
+def _nfsdcld(nfs: Nfs) -> list[int]:
+    return [pid for pid, argv in _processes("nfsdcld") if nfs.state_dir in argv]
+
+
+def _statd(nfs: Nfs) -> list[int]:
+    return [pid for pid, argv in _processes("rpc.statd") if f"{nfs.state_dir}/statd" in argv]
+
+
+def _mountd(nfs: Nfs) -> list[int]:
+    return [pid for pid, argv in _processes("rpc.mountd") if argv[1:] == _mountd_argv(nfs)[1:]]
+
+
+def _processes(name: str) -> Iterator[tuple[int, list[str]]]:
+    """By name first: the command line of a process that hangs in the kernel can make its reader hang too."""
+    for directory in Path("/proc").iterdir():
+        if directory.name.isdigit():
+            with suppress(OSError):
+                if (directory / "comm").read_text().strip() != name[:15]:
+                    continue
+                argv = (directory / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
+                if argv and os.path.basename(argv[0]) == name:
+                    yield int(directory.name), argv
+
+
+def _pipefs() -> str:
+    """Where rpc_pipefs is mounted; empty: nowhere."""
+    return next((each.point for each in holders.mounts() if each.file_system == "rpc_pipefs"), "")
+
+
+async def _end(pids: list[int], deadline: float) -> None:
+    """SIGTERM, then SIGKILL, to daemons that were started here."""
+    began = time.monotonic()
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+        left = deadline / 2 if number is signal.SIGTERM else deadline - (time.monotonic() - began)
+        if await until(lambda: not any(map(_alive, pids)), left):
+            return
+    raise StepFailed(f"processes {', '.join(map(str, filter(_alive, pids)))} do not end", stuck=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return False
+    return state != "Z"
