@@ -4,7 +4,11 @@
 sudo=""
 [ "${1:-}" = "" ] || [ "${1:-}" = "--" ] || { sudo=$1; shift; }
 [ "${1:-}" = "--" ] && shift
-[ $# -gt 0 ] || set -- iproute2 iputils-arping iputils-ping keepalived unbound tcpdump nftables bind9-dnsutils runit daemontools
+if [ $# = 0 ]; then
+    set -- iproute2 iputils-arping iputils-ping ethtool nftables tcpdump keepalived runit daemontools  # links, peers, supervisors
+    set -- "$@" unbound bind9 bind9-utils bind9-dnsutils                                               # DNS servers and their tools
+    set -- "$@" drbd-utils restic borgbackup                                                           # drbdctl's
+fi
 missing=""
 for package in "$@"; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
