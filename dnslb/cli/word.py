@@ -16,25 +16,33 @@ _EPILOG = (
 )
 
 
-def add_parser(subparsers: Any, verb: str, text: str) -> None:
-    """Describe one of the verbs."""
-    parser = subparsers.add_parser(
-        verb,
-        help=text,
-        description=f"{text[0].upper()}{text[1:]}. The word counts in every virtual server that has the server, on "
-        "this node, until another one is said; `dnslb auto` takes it back.",
-        epilog=_EPILOG,
-    )
-    parser.add_argument("server", metavar="SERVER", nargs="+", help="a real server's name or address")
-    if verb == "drain":
-        parser.add_argument("--wait", action="store_true", help="return when it is drained, and may be stopped")
-        parser.add_argument("--timeout", type=float, default=600.0, metavar="SECONDS", help="of --wait (default: 600)")
-    add_options(parser)
+class Word:
+    """One of these verbs."""
 
+    def __init__(self, verb: str, text: str) -> None:
+        self.verb = verb
+        self.text = text
 
-def run(arguments: argparse.Namespace) -> int:
-    """Say it."""
-    return told(lambda: _run(arguments))
+    def add_parser(self, subparsers: Any) -> None:
+        """Describe the verb."""
+        parser = subparsers.add_parser(
+            self.verb,
+            help=self.text,
+            description=f"{self.text[0].upper()}{self.text[1:]}. The word counts in every virtual server that has the "
+            "server, on this node, until another one is said; `dnslb auto` takes it back.",
+            epilog=_EPILOG,
+        )
+        parser.add_argument("server", metavar="SERVER", nargs="+", help="a real server's name or address")
+        if self.verb == "drain":
+            parser.add_argument("--wait", action="store_true", help="return when it is drained, and may be stopped")
+            parser.add_argument(
+                "--timeout", type=float, default=600.0, metavar="SECONDS", help="of --wait (default: 600)"
+            )
+        add_options(parser)
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Say it."""
+        return told(lambda: _run(arguments))
 
 
 def _run(arguments: argparse.Namespace) -> int:

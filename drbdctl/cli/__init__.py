@@ -1,15 +1,14 @@
 """The command line: `drbdctl VERB ...`.
 
-A verb is a module of this package with `add_parser(subparsers)` and `run(arguments) -> int`. Only the one asked for is
-imported, so that `drbdctl --version` takes no longer than Python itself.
+A verb is a module of this package: see pyvrrp.cli.verbs.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module
+
+from pyvrrp.cli.verbs import answer, in_package, run_verb
 
 VERBS = {
     "check": "read drbd.conf and say what is wrong with it",
@@ -31,48 +30,14 @@ VERBS = {
 }
 
 
+_DESCRIPTION = "A DRBD node and the services on its storage: what they do, and moving them safely."
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run what the arguments (without the program's name) ask for and return the exit status.
 
     Raises SystemExit for `--help` and for arguments that argparse does not understand (status 2).
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    try:
-        return _dispatch(arguments or ["--help"])
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # `drbdctl status | head`: keep the interpreter from complaining when it flushes
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 141
-    except Exception as error:
-        if os.environ.get("PYVRRP_DEBUG"):
-            raise
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        print(f"drbdctl: unexpected {what}; please report it with what PYVRRP_DEBUG=1 shows", file=sys.stderr)
-        return 70
-
-
-def _dispatch(arguments: list[str]) -> int:
-    if arguments[0] in ("--version", "-V"):
-        from pyvrrp import __version__
-
-        print(f"drbdctl {__version__}")
-        return 0
-    import argparse
-
-    parser = argparse.ArgumentParser(
-        prog="drbdctl", description="A DRBD node and the services on its storage: what they do, and moving them safely."
-    )
-    parser.add_argument("--version", "-V", action="store_true", help="print the version")
-    subparsers = parser.add_subparsers(metavar="VERB", dest="verb", required=True)
-    chosen = None
-    for name, text in VERBS.items():
-        if name == arguments[0]:
-            chosen = import_module(f"drbdctl.cli.{name.replace('-', '_')}")
-            chosen.add_parser(subparsers)
-        else:
-            subparsers.add_parser(name, help=text)
-    parsed = parser.parse_args(arguments)
-    assert chosen is not None  # argparse has refused every other verb
-    status: int = chosen.run(parsed)
-    return status
+    load = in_package("drbdctl.cli")
+    return answer("drbdctl", arguments, lambda: run_verb("drbdctl", _DESCRIPTION, VERBS, arguments, load))

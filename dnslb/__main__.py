@@ -1,0 +1,7 @@
+"""`python -m dnslb`."""
+
+import sys
+
+from dnslb.cli import main
+
+sys.exit(main())
