@@ -1,6 +1,6 @@
 """What the start of a speaker that adopts a role costs, and how soon it advertises.
 
-usage: python benchmarks/start.py [--rounds 10] [--falls 3]
+usage: python benchmarks/start.py [--rounds 10] [--falls 3] [--logs DIRECTORY]
 
 One node alone is MASTER. `pyvrrp restart` ROUNDS times: the processor time that the new speaker has used when its first
 advertisement is heard, all threads, user and system. Then SIGKILL and SIGSTOP of the speaker FALLS times each, right
@@ -30,10 +30,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=10, help="(default: %(default)s)")
     parser.add_argument("--falls", type=int, default=3, help="(default: %(default)s)")
+    parser.add_argument("--logs", type=Path, metavar="DIRECTORY", help="where the daemon's log goes (default: nowhere)")
     arguments = parser.parse_args()
     namespaces.obtain()
     print(describe(), flush=True)
-    with running("start", "pyvrrp", count=1) as cluster:
+    with running("start", "pyvrrp", count=1, logs=arguments.logs) as cluster:
         starts = [_restart(cluster, cluster.n1) for _ in range(arguments.rounds)]
         _print("processor time to the first advertisement, s", [used for used, _ in starts])
         _print("resident memory then, MB", [megabytes for _, megabytes in starts])
