@@ -6,9 +6,12 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 
 from harness.cluster import Cluster, Node, signal_all, speaker, wait_speaker
 from pyvrrp.demo.namespaces import LabError
+
+Fault = Callable[[Cluster, Node], None]
 
 
 def terminate(cluster: Cluster, node: Node) -> None:

@@ -16,7 +16,7 @@ from pyvrrp import __version__
 from pyvrrp.cli.background import in_background
 from pyvrrp.cli.flags import FLAGS, UsageError, parse
 from pyvrrp.cli.run import start
-from pyvrrp.daemon.guard import CHANNEL
+from pyvrrp.daemon.environment import CHANNEL
 from pyvrrp.daemon.logs import FACILITIES, Destination, LogOptions
 from pyvrrp.daemon.options import DEFAULT_CONFIG_FILE, SIGNALS, ExitStatus, RunOptions
 from pyvrrp.daemon.starter import leave_terminal

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -10,7 +12,8 @@ from typing import Any
 
 from pyvrrp.cli.control_client import ControlError, NotRunning, call
 from pyvrrp.cli.run_dir import add_run_dir
-from pyvrrp.daemon.run_directory import control_socket
+from pyvrrp.daemon.pidfile import holder
+from pyvrrp.daemon.run_directory import control_socket, pid_files
 
 OK, LOST, CONFIG, NOT_RUNNING, REFUSED = range(5)
 _PATIENCE = 100.0
@@ -23,7 +26,8 @@ def add_parser(subparsers: Any) -> None:
         "restart",
         help="change the running program without a failover",
         description="Start the speaker again, with the program and the configuration as they are on the disk now. What "
-        "is MASTER stays MASTER: the new process goes on advertising before a peer misses anything, no script is run.",
+        "is MASTER stays MASTER: the new process goes on advertising before a peer misses anything, no script is run. "
+        "Where the guard waits after falls of the speaker, it starts one at once.",
         epilog="exit status: 0 it runs in the role it had, 1 it runs, but a role was lost, 2 the configuration can't "
         "be run and nothing was done, 3 the daemon is not running, 4 it refused or gave no answer.",
     )
@@ -35,7 +39,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Ask for it and wait until the new process answers."""
     path = control_socket(arguments.run_dir, arguments.instance)
     try:
-        before = call(path, "status")
+        try:
+            before = call(path, "status")
+        except NotRunning:
+            if (guard := _guard(arguments.run_dir, arguments.instance)) == 0:
+                raise
+            return _begin_anew(path, guard)
         if why := _problem(before["config_file"]):
             print(f"pyvrrp: {why}; nothing was done", file=sys.stderr)
             return CONFIG
@@ -55,6 +64,23 @@ def run(arguments: argparse.Namespace) -> int:
         masters = sum(each["state"] == "MASTER" for each in after["instances"])
         print(f"restarted: pid {pid} -> {after['pid']}, version {after['version']}, {masters} MASTER as before")
     return LOST if lost else OK
+
+
+def _guard(run_dir: Path, instance: str | None) -> int:
+    """The guard that waits there although no speaker answers; 0: there is none."""
+    path, _ = pid_files(run_dir, instance, keepalived_form=False)
+    return holder(path)
+
+
+def _begin_anew(path: Path, guard: int) -> int:
+    """End the guard's pause after falls of the speaker (SIGHUP), and wait until one answers."""
+    try:
+        os.kill(guard, signal.SIGHUP)
+    except OSError as error:
+        raise ControlError(f"the guard, pid {guard}: {error.strerror}; ask as root") from error
+    after = _successor(path, guard)
+    print(f"there was no speaker; started: pid {after['pid']}, version {after['version']}")
+    return OK
 
 
 def _problem(config_file: str) -> str:

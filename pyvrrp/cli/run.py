@@ -10,7 +10,7 @@ from typing import Any
 
 from pyvrrp.cli.run_dir import add_run_dir
 from pyvrrp.daemon import logs
-from pyvrrp.daemon.guard import CHANNEL, become_guard
+from pyvrrp.daemon.environment import CHANNEL
 from pyvrrp.daemon.options import DEFAULT_CONFIG_FILE, ExitStatus, RunOptions
 from pyvrrp.daemon.run_directory import Unusable
 from pyvrrp.daemon.starter import Starter
@@ -66,6 +66,8 @@ def start(
     try:
         logs.setup(log_options)
         if CHANNEL not in os.environ and guarded:
+            from pyvrrp.daemon.guard import become_guard
+
             become_guard(log_options, directory=directory, starter=starter)
         from pyvrrp.daemon import main
 

@@ -72,7 +72,7 @@ class StopAsked:
 
 @dataclass(frozen=True, slots=True)
 class Signalled:
-    """A signal that is meant for the speaker."""
+    """A signal that is meant for the speaker; SIGHUP also ends a back-off, for it says that something has changed."""
 
     number: int
 
@@ -161,7 +161,7 @@ class Supervisor:
         self._ready_at = 0.0
         self._fell_at = float("-inf")
         self._given_up: list[float] = []
-        "when, within the window"
+        "when, within the window, and since somebody last asked for a start: whatever was wrong may be mended now"
         self._pending: list[int] = []
         "signals that came before the speaker could take them"
 
@@ -187,7 +187,7 @@ class Supervisor:
             case StopAsked():
                 return self._stop()
             case Signalled():
-                return self._signalled(event.number)
+                return self._signalled(event.number, now)
             case TimerExpired():
                 return self._timer_expired(now)
 
@@ -215,6 +215,7 @@ class Supervisor:
             case Phase.STARTING if self._stopping:
                 return self._end(0 if status == -signal.SIGTERM else _shell_status(status))
             case Phase.RUNNING if status == RESTART and not self._stopping:
+                self._given_up.clear()
                 return [Say("the speaker restarts"), *self._adopt(now)]
             case Phase.RUNNING if status == RESTART:
                 return self._give_up(now, 0)
@@ -260,10 +261,15 @@ class Supervisor:
             return []
         if self._status is not None or self._stopping:
             return self._end(PROGRAM_ERROR if self._status is None else self._status)
-        pause = min(LONGEST_BACK_OFF, FIRST_BACK_OFF * 2.0 ** (len(self._given_up) - 1))
+        pause = min(LONGEST_BACK_OFF, FIRST_BACK_OFF * 2.0 ** max(0, len(self._given_up) - 1))
         self.phase = Phase.WAITING
         self._wait(pause, now)
         return [Say(f"its role is given up; it starts again as BACKUP in {pause:g} s")]
+
+    def _start_anew(self, now: float) -> list[Action]:
+        self.phase, self._alive = Phase.STARTING, True
+        self._wait(START_PATIENCE, now)
+        return [Spawn(adopt=False)]
 
     def _end(self, status: int) -> list[Action]:
         self.phase, self.deadline = Phase.ENDED, None
@@ -284,12 +290,21 @@ class Supervisor:
             case Phase.KILLED | Phase.GIVEN_UP | Phase.ENDED:
                 return []
 
-    def _signalled(self, number: int) -> list[Action]:
-        if self.phase is Phase.RUNNING:
-            return [Signal(number)]
-        if self.phase in (Phase.FIRST, Phase.ADOPTING, Phase.STARTING):
-            self._pending.append(number)
-        return []
+    def _signalled(self, number: int, now: float) -> list[Action]:
+        match self.phase:
+            case Phase.RUNNING:
+                return [Signal(number)]
+            case Phase.FIRST | Phase.ADOPTING | Phase.STARTING:
+                self._pending.append(number)
+                return []
+            case Phase.WAITING if number == signal.SIGHUP:
+                self._given_up.clear()
+                return [*self._start_anew(now), Say("asked to, it starts again now")]
+            case Phase.KILLED | Phase.GIVEN_UP if number == signal.SIGHUP:
+                self._given_up.clear()
+                return []
+            case Phase.KILLED | Phase.GIVEN_UP | Phase.WAITING | Phase.ENDED:
+                return []
 
     # --- time --------------------------------------------------------------------------------------------------------
 
@@ -311,9 +326,7 @@ class Supervisor:
             case Phase.KILLED:
                 return [Say("the killed speaker does not end"), *self._give_up_late(now)]
             case Phase.WAITING:
-                self.phase, self._alive = Phase.STARTING, True
-                self._wait(START_PATIENCE, now)
-                return [Spawn(adopt=False)]
+                return self._start_anew(now)
             case Phase.FIRST | Phase.GIVEN_UP | Phase.ENDED:
                 return []
 

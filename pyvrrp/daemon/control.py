@@ -24,10 +24,13 @@ import stat
 import struct
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pyvrrp.daemon.pidfile import AlreadyRunning
 from pyvrrp.daemon.run_directory import Unusable, prepare
-from pyvrrp.daemon.status import DaemonStatus, as_json, plain
+
+if TYPE_CHECKING:
+    from pyvrrp.daemon.status import DaemonStatus
 
 REQUEST_BYTES = 64 * 1024
 REQUEST_SECONDS = 10.0
@@ -60,6 +63,8 @@ def status_method(snapshot: Callable[[], DaemonStatus]) -> Method:
     """The method `status`: the snapshot is taken on the loop and encoded beside it (4000 instances take 0.3 s)."""
 
     async def status(_: Mapping[str, object]) -> Encoded:
+        from pyvrrp.daemon.status import as_json
+
         return Encoded(await asyncio.to_thread(as_json, snapshot()))
 
     return status
@@ -137,6 +142,8 @@ class ControlServer:
         return f"permission denied: uid {uid} is neither the daemon's user nor in group {self._group}"
 
     async def _answer(self, line: bytes) -> str:
+        from pyvrrp.daemon.status import plain  # nobody asks before the first advertisement
+
         try:
             request = json.loads(line.decode())
         except (ValueError, RecursionError) as error:

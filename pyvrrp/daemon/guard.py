@@ -4,8 +4,8 @@
 site-packages. What needs more, a log line or the end of a role, is done by a child that is forked for it, so neither
 memory nor a logger that hangs can keep the guard from its work.
 
-The speaker is the program with its arguments as they were, with the variables of pyvrrp.daemon.heartbeat in its
-environment. It speaks through a socket, JSON objects with any of:
+The speaker is the program with its arguments as they were, and the variables of pyvrrp.daemon.environment. It speaks
+through a socket, JSON objects with any of:
 
     journal     the path of the journal, before anything is held
     pid_file    a path; the descriptor that holds its lock comes with it
@@ -52,6 +52,7 @@ from pyvrrp.core.supervision import (
     Supervisor,
     TimerExpired,
 )
+from pyvrrp.daemon.environment import ADOPT, CHANNEL, RESTARTS
 from pyvrrp.daemon.fd_store import MESSAGE_BYTES, FdStore, close, receive
 from pyvrrp.daemon.guard_children import become_speaker, leave_after, say, take_down
 from pyvrrp.daemon.starter import Starter
@@ -59,8 +60,6 @@ from pyvrrp.daemon.starter import Starter
 if TYPE_CHECKING:
     from pyvrrp.daemon.logs import LogOptions
 
-CHANNEL, ADOPT, RESTARTS = "PYVRRP_GUARD", "PYVRRP_ADOPT", "PYVRRP_RESTARTS"
-"the speaker's environment: the descriptor of its socket, whether it may adopt, how often it was started again"
 _SYSTEMD = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 _STOP = (signal.SIGTERM, signal.SIGINT)
 _FORWARDED = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGRTMIN + 2, signal.SIGRTMAX - 1)

@@ -8,20 +8,19 @@ import signal
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
+from pyvrrp.host.hurry import begin
+
 
 def become_speaker(
     argv: list[str], directory: str, channel: int, environment: dict[str, str], *, hurry: bool
 ) -> NoReturn:
     """Execute the speaker in this directory; it inherits the descriptor of its channel.
 
-    In a `hurry` it goes before all others: where a busy machine made the last one fall, the next must not be late too.
-    Where the kernel does not allow it (CAP_SYS_NICE), it takes its turn. Its own children never inherit it.
+    `hurry`: see pyvrrp.host.hurry.
     """
     try:
         if hurry:
-            with contextlib.suppress(OSError):
-                os.sched_setscheduler(0, os.SCHED_OTHER | os.SCHED_RESET_ON_FORK, os.sched_param(0))
-                os.setpriority(os.PRIO_PROCESS, 0, -20)
+            begin()
         _forget_signals(signal.SIG_DFL)
         os.set_inheritable(channel, True)
         with contextlib.suppress(OSError):  # gone meanwhile: its paths may be absolute

@@ -12,10 +12,11 @@ import struct
 from collections.abc import Callable, Mapping, MutableMapping
 
 from pyvrrp.config.model import Config
+from pyvrrp.daemon.environment import ADOPT, CHANNEL, RESTARTS
 from pyvrrp.daemon.fd_store import Sets, stored
-from pyvrrp.daemon.guard import ADOPT, CHANNEL, RESTARTS
 from pyvrrp.daemon.pidfile import PidFile
 from pyvrrp.daemon.timers import Deadline, Timers
+from pyvrrp.host import hurry
 
 BEATS = 4
 "in one guard_timeout"
@@ -43,10 +44,10 @@ class GuardChannel:
         return int(pid)
 
     def end_hurry(self) -> None:
-        """One that adopts is started with the highest priority (nice -20); go on with the guard's own."""
+        """One that adopts is started before all other work; go on as the guard does."""
         if self.adopt:
-            with contextlib.suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, self.pid))
+            with contextlib.suppress(OSError):  # it is gone, and our SIGTERM on the way
+                hurry.end(self.pid)
 
     def tell(self, **members: object) -> None:
         """Send a message; see pyvrrp.daemon.guard."""

@@ -19,7 +19,6 @@ from pyvrrp.core.events import IPAddress
 from pyvrrp.core.senders import Register, Sender
 from pyvrrp.daemon.timers import Deadline, Timers
 from pyvrrp.host.capabilities import MissingCapability
-from pyvrrp.host.neighbours import mac_of
 from pyvrrp.host.vrrp_tap import VrrpTap
 
 LOOK_AGAIN = 300.0
@@ -129,7 +128,7 @@ class MacFinder:
         if asking is None:
             if len(self._asking) >= _QUESTIONS:
                 return False
-            asking = self._asking[place] = self._loop.run_in_executor(self._thread, mac_of, *place)
+            asking = self._asking[place] = self._loop.run_in_executor(self._thread, _mac_of, *place)
 
         def answered(answer: asyncio.Future[str]) -> None:
             self._asking.pop(place, None)
@@ -179,3 +178,10 @@ class MacFinder:
             if (segment := self._segments.get(interface)) is not None:
                 segment.saw(mac, datagram)
         self._look_soon()
+
+
+def _mac_of(interface: str, address: IPAddress) -> str:
+    """On a thread: it waits for the network, and loads pyroute2, which most daemons never need."""
+    from pyvrrp.host.neighbours import mac_of
+
+    return mac_of(interface, address)

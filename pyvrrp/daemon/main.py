@@ -10,7 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from pyvrrp.config.diagnostics import Diagnostics, Severity
 from pyvrrp.config.load import Loaded, load
@@ -18,7 +18,6 @@ from pyvrrp.config.model import Config
 from pyvrrp.daemon import plugins as plugin_registry
 from pyvrrp.daemon.continuity import Continuity
 from pyvrrp.daemon.control import ControlServer, Refused, status_method
-from pyvrrp.daemon.dump import Dump, dump
 from pyvrrp.daemon.heartbeat import GuardChannel, Heartbeat, adoption_time, connect, guard_timeout
 from pyvrrp.daemon.journal import Journal
 from pyvrrp.daemon.options import SIGNALS, ExitStatus, RunOptions
@@ -26,13 +25,15 @@ from pyvrrp.daemon.pidfile import AlreadyRunning, PidFile
 from pyvrrp.daemon.plugins import CommandRefused, Plugin
 from pyvrrp.daemon.restart import obstacle
 from pyvrrp.daemon.run_directory import Unusable, control_socket, journal, pid_files, prepare
-from pyvrrp.daemon.snapshot import Snapshot
 from pyvrrp.daemon.speaker import Speaker
-from pyvrrp.daemon.status import DaemonStatus, Reload, iso
 from pyvrrp.daemon.systemd import Systemd
 from pyvrrp.host.capabilities import MissingCapability, missing
 from pyvrrp.host.namespace import enter_namespace
 from pyvrrp.host.scheduling import schedule
+
+if TYPE_CHECKING:  # what tells of the daemon is loaded when it advertises
+    from pyvrrp.daemon.snapshot import Snapshot
+    from pyvrrp.daemon.status import DaemonStatus, Reload
 
 _LOG = logging.getLogger("pyvrrp")
 _LEVELS = {Severity.ERROR: logging.ERROR, Severity.WARNING: logging.WARNING, Severity.NOTE: logging.INFO}
@@ -61,7 +62,8 @@ def run(options: RunOptions) -> int:
             for pid_file in _pid_files(options, loaded.config.globals.instance, guard):
                 pid_file.acquire()
                 undo.callback(pid_file.release)
-            schedule(loaded.config.globals.scheduling)
+            if guard is None or not guard.adopt:  # that one is in a hurry
+                schedule(loaded.config.globals.scheduling)
             return _run_loop(Daemon(options, loaded, plugins, guard))
         except AlreadyRunning as running:
             _LOG.log(logging.INFO if options.keepalived_form else logging.ERROR, "%s", running)
@@ -141,6 +143,7 @@ class Daemon:
         self._reload = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._snapshot: Snapshot | None = None
+        self._works = False
 
     async def run(self) -> int:
         """Start, serve until a signal says stop, leave."""
@@ -157,23 +160,14 @@ class Daemon:
         self._handle_signals()
         await control.start()
         try:
-            self._open_journal()
-            try:
-                await self.speaker.start()
-            except (MissingCapability, OSError) as error:
-                status = ExitStatus.MISSING_PERMISSION if isinstance(error, MissingCapability) else ExitStatus.FATAL
-                raise CannotRun(status, str(error)) from error
-            self._snapshot = Snapshot(
-                self.speaker, str(self.options.config_file), time.time(), time.monotonic(), self.guard
-            )
-            self._begin_heartbeat()
-            schedule(settings.scheduling)  # the threads too
+            async with self._reload:  # it waits
+                await self._start()
             gc.collect()
             gc.freeze()  # what lives until the end is not looked at again: a collection takes 0.2 ms instead of 10
             self.systemd.ready(f"{len(self.speaker.instances)} virtual routers")
             self.options.on_up()
             if self.options.dump_config:
-                await self._dump(Dump.DATA)
+                await self._dump("DATA")
             await self._until_stopped()
             if self._restarting:
                 await self._leave_to_successor(control)
@@ -184,6 +178,21 @@ class Daemon:
         finally:
             await control.stop()
         return ExitStatus.PROGRAM_ERROR if self.speaker.broken.is_set() else ExitStatus.OK
+
+    async def _start(self) -> None:
+        self._open_journal()
+        self.speaker.on_adopted = self._begin_heartbeat
+        try:
+            await self.speaker.start()
+        except (MissingCapability, OSError) as error:
+            status = ExitStatus.MISSING_PERMISSION if isinstance(error, MissingCapability) else ExitStatus.FATAL
+            raise CannotRun(status, str(error)) from error
+        self._begin_heartbeat()
+        from pyvrrp.daemon.snapshot import Snapshot
+
+        self._snapshot = Snapshot(
+            self.speaker, str(self.options.config_file), time.time(), time.monotonic(), self.guard
+        )
 
     async def _until_stopped(self) -> None:
         reasons = [asyncio.ensure_future(event.wait()) for event in (self._stop, self.speaker.broken)]
@@ -204,6 +213,10 @@ class Daemon:
                 self.speaker.continuity = Continuity(self.guard.store, self.guard.stored)
 
     def _begin_heartbeat(self) -> None:
+        """Tell the guard that the speaker works, the first time."""
+        if self._works:
+            return
+        self._works = True
         timers, guard, watchdog = self.speaker.node.timers, self.guard, self.systemd.watchdog_interval
         if guard is not None:
             guard.end_hurry()
@@ -216,6 +229,7 @@ class Daemon:
             Heartbeat(timers, lambda: guard_timeout(self.speaker.config), beat).start(self.speaker.clock())
         elif watchdog is not None:
             Heartbeat(timers, lambda: 2 * watchdog, lambda _: self.systemd.watchdog()).start(self.speaker.clock())
+        schedule(self.speaker.config.globals.scheduling)  # the threads too
 
     def restart(self, _: Mapping[str, object]) -> Mapping[str, object]:
         """The control method `restart`: leave without a word, for a process with other code that adopts the role."""
@@ -277,10 +291,10 @@ class Daemon:
             signal.SIGTERM: self._stop.set,
             signal.SIGINT: self._stop.set,
             SIGNALS["RELOAD"]: lambda: self._spawn(self.reload()),
-            SIGNALS["DATA"]: lambda: self._spawn(self._dump(Dump.DATA)),
-            SIGNALS["STATS"]: lambda: self._spawn(self._dump(Dump.STATS)),
-            SIGNALS["JSON"]: lambda: self._spawn(self._dump(Dump.JSON)),
-            SIGNALS["STATS_CLEAR"]: lambda: self._spawn(self._dump(Dump.STATS, clear=True)),
+            SIGNALS["DATA"]: lambda: self._spawn(self._dump("DATA")),
+            SIGNALS["STATS"]: lambda: self._spawn(self._dump("STATS")),
+            SIGNALS["JSON"]: lambda: self._spawn(self._dump("JSON")),
+            SIGNALS["STATS_CLEAR"]: lambda: self._spawn(self._dump("STATS", clear=True)),
         }
         for number, action in actions.items():
             loop.add_signal_handler(number, action)
@@ -295,9 +309,11 @@ class Daemon:
         if not task.cancelled() and (error := task.exception()) is not None:
             _LOG.error("a request by signal failed", exc_info=error)
 
-    async def _dump(self, what: Dump, *, clear: bool = False) -> None:
+    async def _dump(self, what: str, *, clear: bool = False) -> None:
+        from pyvrrp.daemon.dump import Dump, dump
+
         try:
-            path = await asyncio.to_thread(dump, what, self.status(), self.speaker.config)
+            path = await asyncio.to_thread(dump, Dump[what], self.status(), self.speaker.config)
         except (Unusable, Refused) as error:
             _LOG.error("%s", error)
             return
@@ -310,6 +326,8 @@ class Daemon:
 
     async def reload(self) -> None:
         """Read the file again and take over what changed; a file that can't be run changes nothing."""
+        from pyvrrp.daemon.status import Reload, iso
+
         async with self._reload:
             if self._snapshot is None or self._stop.is_set():
                 return

@@ -81,6 +81,23 @@ class PidFile:
         return fd
 
 
+def holder(path: Path) -> int:
+    """The process that lives and has the pid file; 0: there is none, or it can't be told."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return 0
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _pid_in(fd)
+    except OSError:
+        pass
+    finally:
+        os.close(fd)
+    return 0
+
+
 def _pid_in(fd: int) -> int:
     try:
         return int(os.pread(fd, 32, 0).split()[0])

@@ -77,6 +77,8 @@ class Speaker:
         "what its services go on with, from the process before and in the next one; to be set before `start`"
         self.adopt = False
         "whether `start` may take over the roles of the process before, as its journal tells of them"
+        self.on_adopted: Callable[[], None] = lambda: None
+        "called by `start` as soon as it advertises in the roles that it has adopted: what is left of it is in no hurry"
         self.node: Node
         self.trackers: Trackers
         self.launcher = Launcher(config.globals)
@@ -116,6 +118,8 @@ class Speaker:
                 self._prepare(instance)
             for name in inheritance.roles:
                 self.deliver(self.instances[name], inheritance.adopted(self.instances[name].config))
+            if inheritance.roles:
+                self.on_adopted()
             await inheritance.clear_away()
             for instance in list(self.instances.values()):
                 if instance.name not in inheritance.roles:

@@ -284,6 +284,8 @@ def main() -> NoReturn:
     """Serve the daemon at the other end of standard input."""
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, signal.SIG_IGN)  # a service manager signals all at once: the daemon has the last word
+    with contextlib.suppress(OSError):  # the daemon may be in a hurry (pyvrrp.host.hurry), what it runs is not
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     gc.disable()
     gc.freeze()  # children must not copy memory for the sake of its collection
     _Launcher(socket.socket(fileno=0)).serve()

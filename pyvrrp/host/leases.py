@@ -22,10 +22,6 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
-from pyroute2.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST
-from pyroute2.netlink.rtnl import RTM_DELADDR, RTM_NEWADDR
-from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
-
 from pyvrrp.config.model import VirtualAddress
 from pyvrrp.core.events import IPAddress
 from pyvrrp.host.links import (
@@ -37,13 +33,32 @@ from pyvrrp.host.links import (
     Address,
 )
 from pyvrrp.host.netlink_codec import NetlinkError
+from pyvrrp.host.rtnetlink import (
+    IFA_ADDRESS,
+    IFA_BROADCAST,
+    IFA_CACHEINFO,
+    IFA_FLAGS,
+    IFA_LABEL,
+    IFA_LOCAL,
+    IFA_PROTO,
+    IFADDRMSG,
+    NLM_F_ACK,
+    NLM_F_CREATE,
+    NLM_F_REPLACE,
+    NLM_F_REQUEST,
+    RTM_DELADDR,
+    RTM_NEWADDR,
+    UINT32,
+    message,
+)
 
-IFA_PROTO = 18
+PROTO = 18
 "marks our addresses (kernel 5.18 and later): RTPROT_KEEPALIVED, the number that keepalived puts there"
 FOREVER = 0xFFFFFFFF
 
 _FLAGS = struct.Struct("=H")
-_INDEX = struct.Struct("=I")
+_CACHEINFO = struct.Struct("=IIxxxxxxxx")
+"struct ifa_cacheinfo: preferred and valid lifetime in seconds, and two times that only the kernel sets"
 _FLAGS_AT, _PREFIXLEN_AT, _INDEX_AT = 6, 17, 20
 "struct nlmsghdr.nlmsg_flags, struct ifaddrmsg.ifa_prefixlen and .ifa_index"
 
@@ -91,7 +106,7 @@ class Lease:
 
     def add(self, index: int) -> bytes:
         """RTM_NEWADDR with an acknowledgement; takes over an address that is there already."""
-        return _patched(self._add, _INDEX_AT, _INDEX.pack(index))
+        return _patched(self._add, _INDEX_AT, UINT32.pack(index))
 
     def renewal(self, index: int) -> bytes:
         """RTM_NEWADDR that is answered only when the kernel refuses it."""
@@ -99,7 +114,7 @@ class Lease:
 
     def delete(self, index: int, prefixlen: int | None = None) -> bytes:
         """RTM_DELADDR; `prefixlen` is the one that the kernel has, where it may differ (IPv6: see `differences`)."""
-        message = _patched(self._delete, _INDEX_AT, _INDEX.pack(index))
+        message = _patched(self._delete, _INDEX_AT, UINT32.pack(index))
         return message if prefixlen is None else _patched(message, _PREFIXLEN_AT, bytes([prefixlen]))
 
     def differences(self, found: Address) -> Sequence[str]:
@@ -171,51 +186,37 @@ def _new_address(lease: Lease) -> bytes:
     else:
         # keepalived.conf(5): a /128 is not to become a source address by itself.
         preferred = 0 if (vip.address.version, lease.prefixlen) == (6, 128) else valid
-    attributes = _addresses(lease)
-    attributes += [
-        ("IFA_FLAGS", flags),
-        ("IFA_CACHEINFO", {"ifa_preferred": preferred, "ifa_valid": valid}),
-        ("IFA_PROTO", IFA_PROTO),
+    attributes = [
+        *_addresses(lease),
+        (IFA_FLAGS, UINT32.pack(flags)),
+        (IFA_CACHEINFO, _CACHEINFO.pack(preferred, valid)),
+        (IFA_PROTO, bytes([PROTO])),
     ]
     if vip.label is not None:
-        attributes.append(("IFA_LABEL", vip.label))
+        attributes.append((IFA_LABEL, vip.label.encode() + b"\0"))
     if vip.broadcast is not None:
-        attributes.append(("IFA_BROADCAST", str(vip.broadcast)))
-    return _encode(
+        attributes.append((IFA_BROADCAST, vip.broadcast.packed))
+    return _message(
         lease, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, attributes, ifa_flags=flags & 0xFF, scope=vip.scope
     )
 
 
 def _delete_address(lease: Lease) -> bytes:
     # Without the label: an address that was taken over keeps its own, and the kernel would not find ours.
-    return _encode(lease, RTM_DELADDR, 0, _addresses(lease))
+    return _message(lease, RTM_DELADDR, 0, _addresses(lease))
 
 
-def _addresses(lease: Lease) -> list[tuple[str, object]]:
-    local = str(lease.vip.address)
-    return [("IFA_LOCAL", local), ("IFA_ADDRESS", local if lease.peer is None else str(lease.peer))]
+def _addresses(lease: Lease) -> list[tuple[int, bytes]]:
+    local = lease.vip.address.packed
+    return [(IFA_LOCAL, local), (IFA_ADDRESS, local if lease.peer is None else lease.peer.packed)]
 
 
-def _encode(
-    lease: Lease,
-    message_type: int,
-    flags: int,
-    attributes: list[tuple[str, object]],
-    *,
-    ifa_flags: int = 0,
-    scope: int = 0,
+def _message(
+    lease: Lease, kind: int, flags: int, attributes: list[tuple[int, bytes]], *, ifa_flags: int = 0, scope: int = 0
 ) -> bytes:
-    message = ifaddrmsg()
-    message["family"] = socket.AF_INET if lease.vip.address.version == 4 else socket.AF_INET6
-    message["prefixlen"] = lease.prefixlen
-    message["flags"] = ifa_flags
-    message["scope"] = scope
-    message["attrs"] = attributes
-    message["header"]["type"] = message_type
-    message["header"]["flags"] = NLM_F_REQUEST | NLM_F_ACK | flags
-    message["header"]["sequence_number"] = lease.number
-    message.encode()
-    return bytes(message.data)
+    family = socket.AF_INET if lease.vip.address.version == 4 else socket.AF_INET6
+    body = IFADDRMSG.pack(family, lease.prefixlen, ifa_flags, scope, 0)
+    return message(kind, NLM_F_REQUEST | NLM_F_ACK | flags, lease.number, body, attributes)
 
 
 def _patched(message: bytes, offset: int, data: bytes) -> bytes:

@@ -1,7 +1,4 @@
-"""What the kernel says over rtnetlink, as our types; pure.
-
-pyroute2 decodes links. Addresses are decoded here: hundreds of them come at a takeover, and this takes 4 us, not 43.
-"""
+"""What the kernel says over rtnetlink, as our types; pure."""
 
 from __future__ import annotations
 
@@ -12,20 +9,41 @@ import struct
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 
-from pyroute2.netlink import NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR
-from pyroute2.netlink.rtnl import RTM_DELADDR, RTM_DELLINK, RTM_GETADDR, RTM_GETLINK, RTM_NEWADDR, RTM_NEWLINK
-from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
-
 from pyvrrp.host.links import Address, Fact, Gone, Link
+from pyvrrp.host.rtnetlink import (
+    HEADER,
+    IFA_ADDRESS,
+    IFA_BROADCAST,
+    IFA_FLAGS,
+    IFA_LABEL,
+    IFA_LOCAL,
+    IFA_PROTO,
+    IFADDRMSG,
+    IFINFOMSG,
+    IFLA_ADDRESS,
+    IFLA_IFNAME,
+    IFLA_INFO_KIND,
+    IFLA_LINK,
+    IFLA_LINK_NETNSID,
+    IFLA_LINKINFO,
+    IFLA_MASTER,
+    IFLA_MTU,
+    NLM_F_DUMP,
+    NLM_F_DUMP_INTR,
+    NLM_F_REQUEST,
+    NLMSG_DONE,
+    NLMSG_ERROR,
+    RTM_DELADDR,
+    RTM_DELLINK,
+    RTM_GETADDR,
+    RTM_GETLINK,
+    RTM_NEWADDR,
+    RTM_NEWLINK,
+    UINT32,
+    attributes,
+    message,
+)
 
-_HEADER = struct.Struct("=IHHII")
-"struct nlmsghdr: length, type, flags, sequence number, port"
-_IFINFOMSG = struct.Struct("=BxHiII")
-_IFADDRMSG = struct.Struct("=BBBBI")
-"family, prefixlen, flags, scope, index"
-_IFA_ADDRESS, _IFA_LOCAL, _IFA_LABEL, _IFA_BROADCAST, _IFA_FLAGS, _IFA_PROTO = 1, 2, 3, 4, 8, 11
-_UINT32 = struct.Struct("=I")
-_ATTRIBUTE = struct.Struct("=HH")
 _ERROR = struct.Struct("=i")
 _NLM_F_CAPPED, _NLM_F_ACK_TLVS = 0x100, 0x200
 _NLMSGERR_ATTR_MSG = 1
@@ -48,16 +66,16 @@ Message = tuple[int, int, int, bytes]
 
 def sequence_number(request: bytes) -> int:
     """The number by which the kernel's answer names the request."""
-    number: int = _HEADER.unpack_from(request)[3]
+    number: int = HEADER.unpack_from(request)[3]
     return number
 
 
 def messages(data: bytes) -> Iterator[Message]:
     """The messages of one datagram."""
     offset = 0
-    while offset + _HEADER.size <= len(data):
-        length, message_type, flags, number, _ = _HEADER.unpack_from(data, offset)
-        if not _HEADER.size <= length <= len(data) - offset:
+    while offset + HEADER.size <= len(data):
+        length, message_type, flags, number, _ = HEADER.unpack_from(data, offset)
+        if not HEADER.size <= length <= len(data) - offset:
             return
         yield message_type, flags, number, data[offset : offset + length]
         offset += length + -length % 4
@@ -66,44 +84,32 @@ def messages(data: bytes) -> Iterator[Message]:
 def answer(message: Message) -> NetlinkError | None:
     """What an NLMSG_ERROR (or the end of a dump) says; None: done as asked."""
     message_type, flags, _, data = message
-    inner = _HEADER.size + _ERROR.size
+    inner = HEADER.size + _ERROR.size
     if len(data) < inner:
         return NetlinkError(errno.EBADMSG, "an answer of the kernel that was cut off")
-    (code,) = _ERROR.unpack_from(data, _HEADER.size)
+    (code,) = _ERROR.unpack_from(data, HEADER.size)
     if code >= 0:
         return None
     code = max(code, -_MAX_ERRNO)
     text = os.strerror(-code)
-    if message_type == NLMSG_ERROR and flags & _NLM_F_ACK_TLVS and len(data) >= inner + _HEADER.size:
+    if message_type == NLMSG_ERROR and flags & _NLM_F_ACK_TLVS and len(data) >= inner + HEADER.size:
         # Behind the error stands the refused message: its header alone if capped.
         (length,) = struct.unpack_from("=I", data, inner)
-        why = _attributes(data, inner + (_HEADER.size if flags & _NLM_F_CAPPED else length + -length % 4))
+        why = attributes(data, inner + (HEADER.size if flags & _NLM_F_CAPPED else length + -length % 4))
         if _NLMSGERR_ATTR_MSG in why:
             text += f" ({why[_NLMSGERR_ATTR_MSG].rstrip(bytes(1)).decode(errors='replace')})"
     return NetlinkError(-code, text)
 
 
-def _attributes(data: bytes, offset: int) -> dict[int, bytes]:
-    found = {}
-    while offset + _ATTRIBUTE.size <= len(data):
-        length, kind = _ATTRIBUTE.unpack_from(data, offset)
-        if length < _ATTRIBUTE.size:
-            break
-        found[kind] = data[offset + _ATTRIBUTE.size : offset + length]
-        offset += length + -length % 4
-    return found
-
-
 def dump_request(what: int, number: int) -> bytes:
     """Ask for all of a kind, one of DUMPS."""
-    length = _HEADER.size + _IFINFOMSG.size
-    return _HEADER.pack(length, what, NLM_F_REQUEST | NLM_F_DUMP, number, 0) + bytes(_IFINFOMSG.size)
+    return message(what, NLM_F_REQUEST | NLM_F_DUMP, number, bytes(IFINFOMSG.size))
 
 
 def is_end(message: Message) -> bool:
     """The end of a dump; raises NetlinkError when it was refused or broken off."""
     message_type, _, _, data = message
-    if message_type == NLMSG_DONE and len(data) < _HEADER.size + _ERROR.size:
+    if message_type == NLMSG_DONE and len(data) < HEADER.size + _ERROR.size:
         return True
     if message_type not in (NLMSG_DONE, NLMSG_ERROR):
         return False
@@ -130,45 +136,48 @@ def fact(message: Message) -> Fact | None:
 
 
 def _address(data: bytes) -> Address:
-    family, prefixlen, flags, scope, index = _IFADDRMSG.unpack_from(data, _HEADER.size)
-    attributes = _attributes(data, _HEADER.size + _IFADDRMSG.size)
+    family, prefixlen, flags, scope, index = IFADDRMSG.unpack_from(data, HEADER.size)
+    found = attributes(data, HEADER.size + IFADDRMSG.size)
     address = IPv4Address if family == socket.AF_INET else IPv6Address
     # IPv4 always has IFA_LOCAL, and IFA_ADDRESS is the peer or the same again; IPv6 has IFA_LOCAL only with a peer.
-    remote = attributes[_IFA_ADDRESS]
-    local = attributes.get(_IFA_LOCAL, remote)
+    remote = found[IFA_ADDRESS]
+    local = found.get(IFA_LOCAL, remote)
     return Address(
         index=index,
         address=address(local),
         prefixlen=prefixlen,
-        flags=_UINT32.unpack(attributes[_IFA_FLAGS])[0] if _IFA_FLAGS in attributes else flags,
+        flags=UINT32.unpack(found[IFA_FLAGS])[0] if IFA_FLAGS in found else flags,
         scope=scope,
-        label=attributes[_IFA_LABEL].rstrip(b"\0").decode(errors="replace") if _IFA_LABEL in attributes else None,
-        broadcast=IPv4Address(attributes[_IFA_BROADCAST]) if _IFA_BROADCAST in attributes else None,
+        label=_text(found[IFA_LABEL]) if IFA_LABEL in found else None,
+        broadcast=IPv4Address(found[IFA_BROADCAST]) if IFA_BROADCAST in found else None,
         peer=None if remote == local else address(remote),
-        proto=attributes.get(_IFA_PROTO, b"\0")[0],
+        proto=found.get(IFA_PROTO, b"\0")[0],
     )
 
 
 def _link(data: bytes) -> Link | None:
+    family, arp_type, index, flags, _ = IFINFOMSG.unpack_from(data, HEADER.size)
     # A bridge reports its ports with its own family (and RTM_DELLINK when a port leaves): the interface lives on.
-    if data[_HEADER.size] != socket.AF_UNSPEC:
+    if family != socket.AF_UNSPEC:
         return None
-    message = ifinfmsg(data)
-    message.decode()
-    name, mtu = message.get_attr("IFLA_IFNAME"), message.get_attr("IFLA_MTU")
-    if name is None or mtu is None:  # a wireless event: a fragment
+    found = attributes(data, HEADER.size + IFINFOMSG.size)
+    if IFLA_IFNAME not in found or IFLA_MTU not in found:  # a wireless event: a fragment
         return None
-    if isinstance(name, bytes):  # an interface may be called anything; pyroute2 decodes what is UTF-8
-        name = name.decode(errors="backslashreplace")
-    elsewhere = message.get_attr("IFLA_LINK_NETNSID") is not None
+    kind = attributes(found.get(IFLA_LINKINFO, b"")).get(IFLA_INFO_KIND)
+    parent, master = found.get(IFLA_LINK), found.get(IFLA_MASTER)
     return Link(
-        index=message["index"],
-        name=name,
-        flags=message["flags"],
-        mtu=mtu,
-        mac=bytes.fromhex((message.get_attr("IFLA_ADDRESS") or "").replace(":", "")),
-        arp_type=message["ifi_type"],
-        kind=message.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND"),
-        parent=None if elsewhere else message.get_attr("IFLA_LINK") or None,
-        master=message.get_attr("IFLA_MASTER"),
+        index=index,
+        name=_text(found[IFLA_IFNAME]),
+        flags=flags,
+        mtu=UINT32.unpack(found[IFLA_MTU])[0],
+        mac=found.get(IFLA_ADDRESS, b""),
+        arp_type=arp_type,
+        kind=None if kind is None else _text(kind),
+        parent=None if parent is None or IFLA_LINK_NETNSID in found else UINT32.unpack(parent)[0] or None,
+        master=None if master is None else UINT32.unpack(master)[0],
     )
+
+
+def _text(value: bytes) -> str:
+    """An interface may be called anything, text or not."""
+    return value.rstrip(b"\0").decode(errors="backslashreplace")

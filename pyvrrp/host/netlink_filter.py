@@ -15,9 +15,8 @@ import socket
 import struct
 from typing import NamedTuple
 
-from pyroute2.netlink.rtnl import RTM_NEWADDR
-
 from pyvrrp.host.links import IFA_F_DADFAILED, IFA_F_TENTATIVE
+from pyvrrp.host.rtnetlink import IFA_CACHEINFO, IFA_PROTO, RTM_NEWADDR
 
 SO_ATTACH_FILTER = 26
 
@@ -29,7 +28,6 @@ _FIND_ATTRIBUTE = 0xFFFFF000 + 12
 "SKF_AD_OFF + SKF_AD_NLATTR: A = offset of the first attribute of type X from offset A on, 0 when there is none"
 
 _TYPE_AT, _PORT_AT, _FAMILY_AT, _FLAGS_AT, _ATTRIBUTES_AT = 4, 12, 16, 18, 24
-_IFA_CACHEINFO, _IFA_PROTO = 6, 11
 _ATTRIBUTE_HEADER = 4
 _CREATED, _UPDATED = _ATTRIBUTE_HEADER + 8, _ATTRIBUTE_HEADER + 12
 "cstamp and tstamp in an IFA_CACHEINFO attribute"
@@ -62,7 +60,7 @@ def renewal_filter(port: int, proto: int) -> bytes:
         _Instruction(_LD_W_ABS, _PORT_AT),
         _Instruction(_JEQ, socket.htonl(port), "ours", _ACCEPT),
         "ipv6",
-        _Instruction(_LDX_IMM, _IFA_PROTO),
+        _Instruction(_LDX_IMM, IFA_PROTO),
         _Instruction(_LD_IMM, _ATTRIBUTES_AT),
         _Instruction(_LD_W_ABS, _FIND_ATTRIBUTE),
         _Instruction(_JEQ, 0, _ACCEPT),
@@ -70,7 +68,7 @@ def renewal_filter(port: int, proto: int) -> bytes:
         _Instruction(_LD_B_IND, _ATTRIBUTE_HEADER),
         _Instruction(_JEQ, proto, "ours", _ACCEPT),
         "ours",
-        _Instruction(_LDX_IMM, _IFA_CACHEINFO),
+        _Instruction(_LDX_IMM, IFA_CACHEINFO),
         _Instruction(_LD_IMM, _ATTRIBUTES_AT),
         _Instruction(_LD_W_ABS, _FIND_ATTRIBUTE),
         _Instruction(_JEQ, 0, _ACCEPT),

@@ -9,17 +9,16 @@ import errno
 import logging
 import os
 import socket
+import struct
 from collections.abc import Iterator, Sequence
 from itertools import count
 
-from pyroute2.netlink import NLMSG_ERROR
-from pyroute2.netlink.rtnl import RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR, RTMGRP_LINK
-
 from pyvrrp.host import netlink_codec as codec
-from pyvrrp.host.leases import IFA_PROTO
+from pyvrrp.host.leases import PROTO
 from pyvrrp.host.links import Address, Fact, Link
 from pyvrrp.host.netlink_codec import Message, NetlinkError
 from pyvrrp.host.netlink_filter import attach, renewal_filter
+from pyvrrp.host.rtnetlink import NLMSG_ERROR, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR, RTMGRP_LINK
 
 log = logging.getLogger(__name__)
 
@@ -159,7 +158,7 @@ class MonitorSocket(_Socket):
 
     def __init__(self, port: int) -> None:
         super().__init__(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR)
-        attach(self._socket, renewal_filter(port, IFA_PROTO))
+        attach(self._socket, renewal_filter(port, PROTO))
 
     def read(self, limit: int) -> Iterator[Fact]:
         """What has been said since, at most `limit` datagrams; raises Overrun when something was lost."""
@@ -185,6 +184,6 @@ class MonitorSocket(_Socket):
 def _understood(message: Message) -> Fact | None:
     try:
         return codec.fact(message)
-    except Exception as error:  # the decoder's own errors have no common base
+    except (ValueError, KeyError, IndexError, struct.error) as error:
         log.warning("netlink message of type %d not understood, ignored: %r", message[0], error)
         return None

@@ -348,6 +348,25 @@ def test_what_a_crash_of_both_left_is_cleared_away_at_the_next_start(node: Guard
         assert f"left by the process before: {line}" in log
 
 
+def test_restart_ends_the_pause_after_falls(node: Guarded, segment: Segment) -> None:
+    """Each fall makes the pause twice as long; who asks for a start has mended what was wrong, or wants to see it."""
+    node.start(owner(node))
+    segment.wait_advertised(node, 51)
+    pid_file = node.host.directory / "run" / "pyvrrp.pid"
+    good = node.file.read_text()
+    node.configure("vrrp_instance X {")
+    os.kill(node.speaker, signal.SIGKILL)
+    eventually(lambda: "BACKUP in 4 s" in node.log.read_text(), "given up three times", 30)
+    refused = node.host.run([*PYVRRP, "status"], check=False)
+    assert refused.returncode == 3, refused.stdout
+    node.configure(good)
+    done = node.host.run([*PYVRRP, "restart"])
+    assert "there was no speaker; started: pid " in done.stdout
+    assert "asked to, it starts again now" in node.log.read_text()
+    assert int(pid_file.read_text()) == node.process.pid
+    segment.wait_advertised(node, 51)
+
+
 # --- how it is run ---------------------------------------------------------------------------------------------------
 
 

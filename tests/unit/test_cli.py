@@ -84,6 +84,31 @@ def test_version_imports_nothing_that_takes_time():
     assert not loaded & {"argparse", "asyncio", "dataclasses", "ipaddress", "logging", "socket", "pyvrrp.core"}
 
 
+def test_a_speaker_loads_nothing_before_it_advertises_that_can_wait(tmp_path):
+    """What it takes to start decides whether the next one can adopt its role before a peer takes over."""
+    config = tmp_path / "keepalived.conf"
+    config.write_text("vrrp_instance A {\n interface eth0\n virtual_router_id 1\n virtual_ipaddress { 192.0.2.1 }\n}\n")
+    code = (
+        "import sys; from pyvrrp.daemon import main, plugins; from pyvrrp.cli import run; "
+        "from pyvrrp.daemon.options import RunOptions; from pathlib import Path; loaded = plugins.load(); "
+        f"config = main._load(RunOptions(config_file=Path({str(config)!r})), loaded).config; "
+        "main.Speaker(config, plugins=loaded); print(*sorted(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert not {name.partition(".")[0] for name in loaded} & {"pyroute2", "dns", "cryptography", "scapy"}
+    told_of = {"pyvrrp.daemon.status", "pyvrrp.daemon.snapshot", "pyvrrp.daemon.dump"}
+    of_the_guard = {"pyvrrp.daemon.guard", "pyvrrp.core.supervision"}
+    of_blocks_that_are_not_there = {
+        "dnslb.model",
+        "dnslb.pool",
+        "drbdctl.settings",
+        "drbdctl.status",
+        "drbdctl.failover",
+    }
+    assert not loaded & (told_of | of_the_guard | of_blocks_that_are_not_there)
+
+
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
 def test_help_names_every_verb(capsys, arguments):
     with pytest.raises(SystemExit) as ended:

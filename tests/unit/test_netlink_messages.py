@@ -7,6 +7,8 @@ from ipaddress import ip_address, ip_interface
 from typing import Any
 
 import pytest
+from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
+from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
 from pyvrrp.config.model import VirtualAddress
 from pyvrrp.host import netlink_codec as codec
@@ -163,6 +165,79 @@ def test_addresses_of_the_kernel() -> None:
     removed = bytearray.fromhex(TENTATIVE)
     removed[4] = 21
     assert codec.fact(only(bytes(removed))) == Gone(tentative)
+
+
+def test_leases_are_what_pyroute2_would_say() -> None:
+    """A decoder that is not ours reads every message that goes to the kernel."""
+    everything = vip("192.0.2.100/24", label="eth0:1", broadcast=ip_address("192.0.2.255"), scope=253)
+    for each in (everything, vip("2001:db8::1/64"), vip("198.51.100.1/32", peer=ip_interface("198.51.100.2/30"))):
+        lease = Lease(each, 3)
+        for data in (lease.add(7), lease.renewal(7), lease.delete(7)):
+            read = ifaddrmsg(data)
+            read.decode()
+            again = ifaddrmsg()
+            again["header"]["type"], again["header"]["flags"] = read["header"]["type"], read["header"]["flags"]
+            again["header"]["sequence_number"] = lease.number
+            for name in ("family", "prefixlen", "flags", "scope", "index"):
+                again[name] = read[name]
+            again["attrs"] = read["attrs"]
+            again.encode()
+            assert bytes(again.data) == data
+            assert read.get_attr("IFA_LOCAL") == str(each.address)
+
+
+LINKS = [
+    {
+        "index": 7,
+        "ifi_type": 1,
+        "flags": 0x11043,
+        "attrs": [
+            ("IFLA_IFNAME", "dummy0"),
+            ("IFLA_MTU", 9000),
+            ("IFLA_LINK", 0),
+            ("IFLA_MASTER", 3),
+            ("IFLA_ADDRESS", "02:00:00:00:00:07"),
+        ],
+    },
+    {
+        "index": 8,
+        "ifi_type": 1,
+        "flags": 0x1002,
+        "attrs": [
+            ("IFLA_IFNAME", "vlan8"),
+            ("IFLA_MTU", 1500),
+            ("IFLA_LINK", 7),
+            ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", "vlan")]}),
+        ],
+    },
+    {
+        "index": 9,
+        "ifi_type": 65534,
+        "flags": 0x1,
+        "attrs": [("IFLA_IFNAME", "far"), ("IFLA_MTU", 1420), ("IFLA_LINK", 7), ("IFLA_LINK_NETNSID", 1)],
+    },
+]
+
+
+@pytest.mark.parametrize(
+    ("link", "expected"),
+    [
+        (
+            LINKS[0],
+            Link(index=7, name="dummy0", flags=0x11043, mtu=9000, mac=bytes.fromhex("020000000007"), master=3),
+        ),
+        (LINKS[1], Link(index=8, name="vlan8", flags=0x1002, parent=7, kind="vlan")),
+        (LINKS[2], Link(index=9, name="far", flags=0x1, mtu=1420, arp_type=65534)),
+    ],
+    ids=["a port of a bridge", "a VLAN", "one whose parent is in another namespace"],
+)
+def test_links_are_read_as_pyroute2_writes_them(link: dict[str, Any], expected: Link) -> None:
+    message = ifinfmsg()
+    message["header"]["type"] = 16
+    for name, value in link.items():
+        message[name] = value
+    message.encode()
+    assert codec.fact(only(bytes(message.data))) == expected
 
 
 def test_a_bridges_word_about_its_port_is_no_link() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pyvrrp.daemon import pidfile
 from pyvrrp.daemon.pidfile import AlreadyRunning, PidFile
 from pyvrrp.daemon.run_directory import Unusable, control_socket, default_run_directory, pid_files, prepare
 
@@ -171,3 +172,14 @@ def test_a_run_directory_that_can_not_be_made_or_trusted(tmp_path):
     (tmp_path / "open").chmod(0o777)
     with pytest.raises(Unusable, match="everybody may write into it; `chmod o-w"):
         prepare(tmp_path / "open")
+
+
+def test_who_holds_a_file_can_be_told_from_a_number_that_was_left(path):
+    assert pidfile.holder(path) == 0
+    path.write_text(f"{os.getpid()}\n")
+    assert pidfile.holder(path) == 0, "it is not locked"
+    path.unlink()
+    process = holder(path)
+    assert pidfile.holder(path) == process.pid
+    process.communicate()
+    assert pidfile.holder(path) == 0

@@ -21,6 +21,21 @@ os._exit(0)
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="needs CAP_SYS_NICE and CAP_IPC_LOCK")
 
 
+def real_time():
+    """Whether the kernel grants it; a control group may have none to give."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    except PermissionError:
+        return False
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    return True
+
+
+REAL_TIME = pytest.mark.skipif(
+    not real_time(), reason="needs real time: CAP_SYS_NICE, and a control group that has some"
+)
+
+
 def run(code):
     done = subprocess.run([sys.executable, "-c", PROGRAM % code], cwd=ROOT, capture_output=True, text=True, timeout=30)
     return done.stdout.split(), done.stderr
@@ -31,7 +46,7 @@ def test_nice_is_for_every_thread():
     assert told == ["7", "7"]
 
 
-@ROOT_ONLY
+@REAL_TIME
 def test_real_time_is_for_every_thread_and_for_no_child():
     child = "print(os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0), flush=True)"
     told, _ = run(
@@ -42,7 +57,7 @@ def test_real_time_is_for_every_thread_and_for_no_child():
     assert told == ["2", "2", "5", "0", "0"]
 
 
-@ROOT_ONLY
+@REAL_TIME
 def test_who_spins_in_real_time_becomes_an_ordinary_process():
     told, said = run(
         "schedule(Scheduling(rt_priority=5, rlimit_rttime=50_000))\n"
@@ -52,6 +67,23 @@ def test_who_spins_in_real_time_becomes_an_ordinary_process():
     )
     assert told == ["0"]
     assert "goes on without vrrp_rt_priority" in said
+
+
+@ROOT_ONLY
+def test_who_hurries_goes_on_as_its_guard_does():
+    """A control group may have no real time to give: then it is nice -20."""
+    told, _ = run(
+        "from pyvrrp.host import hurry\n"
+        "hurry.begin(); hurried = os.sched_getscheduler(0) & 7 == os.SCHED_RR or os.getpriority(os.PRIO_PROCESS, 0)\n"
+        "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
+        "guard = subprocess.Popen(['sleep', '60'], preexec_fn=lambda: "
+        "(os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0)), os.setpriority(os.PRIO_PROCESS, 0, 3)))\n"
+        "hurry.end(guard.pid); guard.kill()\n"
+        "threads = list(map(int, os.listdir('/proc/self/task')))\n"
+        "print(hurried, *((os.sched_getscheduler(each), os.getpriority(os.PRIO_PROCESS, each)) for each in threads))"
+    )
+    assert told[0] in ("True", "-20")
+    assert told[1:] == ["(0,", "3)"] * 3
 
 
 def test_processors():

@@ -286,6 +286,52 @@ def test_signals_in_the_pause_are_moot(running):
     do(running, Signalled(signal.SIGHUP), 150.05)
     do(running, Exited(1), 150.1)
     do(running, GaveUp(), 150.2)
-    assert running.handle(Signalled(signal.SIGHUP), 150.3) == []
+    assert running.handle(Signalled(signal.SIGUSR1), 150.3) == []
     do(running, TimerExpired(), 151.2)
     assert running.handle(READY, 151.6) == []
+
+
+# --- the operator's word ---------------------------------------------------------------------------------------------
+
+
+def given_up_often(running):
+    """Waiting for the end of the longest back-off; returns the time."""
+    now = 200.0
+    do(running, KILLED, now)
+    for _ in range(6):
+        do(running, Exited(1), now + 0.1)
+        do(running, GaveUp(), now + 0.2)
+        pause, now = running.deadline - (now + 0.2), running.deadline
+        if pause == 30.0:
+            return now - 29.0
+        do(running, TimerExpired(), now)
+    raise AssertionError("no such pause")
+
+
+def test_told_to_reload_in_the_pause_it_starts_at_once_and_the_pauses_begin_anew(running):
+    now = given_up_often(running)
+    assert do(running, Signalled(signal.SIGHUP), now) == [ANEW]
+    assert running.deadline == now + 60.0
+    assert do(running, Signalled(signal.SIGHUP), now + 0.1) == []
+    assert do(running, Exited(1), now + 0.5) == [GiveUp()]
+    assert do(running, GaveUp(), now + 0.6) == []
+    assert running.deadline == pytest.approx(now + 1.6)
+
+
+def test_told_to_reload_while_things_are_given_back_the_pause_is_the_shortest(running):
+    now = given_up_often(running) + 29.0
+    do(running, TimerExpired(), now)
+    assert do(running, Exited(1), now + 0.1) == [GiveUp()]
+    assert do(running, Signalled(signal.SIGHUP), now + 0.2) == []
+    assert do(running, GaveUp(), now + 0.3) == []
+    assert running.deadline == pytest.approx(now + 1.3)
+
+
+def test_a_planned_restart_that_fails_does_not_pay_for_earlier_falls(running):
+    now = given_up_often(running) + 29.0
+    do(running, TimerExpired(), now)
+    do(running, READY, now + 1.0)
+    assert do(running, Exited(75), now + 2.0) == [ADOPT]
+    assert do(running, Exited(1), now + 2.1) == [GiveUp()]
+    assert do(running, GaveUp(), now + 2.2) == []
+    assert running.deadline == pytest.approx(now + 3.2)
