@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +10,8 @@ from pathlib import Path
 from balancer_nodes import WHO, Balancer, Client, virtual_server, vrrp
 from health_nodes import VIP4, VIP6, DnsServer
 
-from dnslb.bpf.assembler import assemble
-from dnslb.bpf.program import Verdict, load
-from dnslb.bpf.xdp import Link, Mode
 from harness.dataplane_table import Skipped
-from pyvrrp.demo.lab import Host, Lab, eventually
+from pyvrrp.demo.lab import Lab, eventually
 from pyvrrp.demo.namespaces import ip
 from tests.dnslb_xdp import bpf_allowed
 
@@ -38,9 +34,6 @@ class Site:
             if also:
                 ip(*(f"addr add {address}/32 dev lo" for address in also), namespace=server.host.namespace)
             self.start(server)
-        self.links: list[Link] = []
-        "XDP programs of the lab itself"
-        self.native(self.balancer.host)
 
     def start(self, server: DnsServer) -> None:
         """Its unbound, with one thread, which says whose it is."""
@@ -48,21 +41,21 @@ class Site:
         server.unbound(
             *(f"  interface: {address}" for address in addresses),
             "  num-threads: 1",
-            "  so-rcvbuf: 4m",  # what came through native XDP fills a page of it, however short
+            "  so-rcvbuf: 4m",  # room for all that dnsperf has under way, when a server waits for a processor
             f"  incoming-num-tcp: {TCP_CONNECTIONS}",
             f'  local-zone: "{WHO}." redirect',
             f"  local-data: '{WHO}. 0 IN TXT {server.name}'",
         )
 
-    def configure(self, *options: str) -> None:
+    def configure(self, *options: str, also: str = "") -> None:
         """Start the daemon, again perhaps, and wait until it is MASTER and all servers are up.
 
-        `options` are lines of the virtual_server.
+        `options` are lines of the virtual_server, `also` is more of the file.
         """
         if self.balancer.process is not None:
             self.balancer.process.stop()
         extra = "\n    ".join(("engine xdp", "flap_damping off", *options))
-        self.balancer.start(vrrp(), virtual_server(*self.servers, extra=extra))
+        self.balancer.start(vrrp(), virtual_server(*self.servers, extra=extra), also)
         eventually(lambda: self.balancer.host.holds(VIP4), "the balancer is MASTER", 30.0)
         self.balancer.until("up", *self.servers, timeout=30.0)
 
@@ -70,16 +63,6 @@ class Site:
     def engine(self) -> str:
         """The engine at work, and its mode."""
         return self.balancer.engine().partition(":")[0]
-
-    def native(self, host: Host) -> None:
-        """Let what native XDP sends out of a host's interface arrive: the other end must have a program too."""
-        program = f"w0 = {Verdict.PASS:d}\nexit"
-        self.links.append(self.lab.switch.call(lambda: attached(program, host.name)))
-
-    def close(self) -> None:
-        """Take the programs off."""
-        for link in self.links:
-            link.close()
 
 
 @contextmanager
@@ -89,11 +72,7 @@ def site(servers: int, also: Sequence[str] = ()) -> Iterator[Site]:
     if not bpf_allowed():
         raise Skipped("bpf(2) needs root outside of user namespaces")
     with Lab("bench-d") as lab:
-        made = Site(lab, servers, also)
-        try:
-            yield made
-        finally:
-            made.close()
+        yield Site(lab, servers, also)
 
 
 def require(*programs: str) -> None:
@@ -101,12 +80,6 @@ def require(*programs: str) -> None:
     missing = [program for program in programs if shutil.which(program) is None]
     if missing:
         raise Skipped(f"{' and '.join(missing)} not installed (apt install {' '.join(missing)})")
-
-
-def attached(text: str, interface: str) -> Link:
-    """A program on an interface of the namespace that we are in, native."""
-    with load(assemble(text), {}, "lab") as program:
-        return Link.attach(program, socket.if_nametoindex(interface), Mode.NATIVE)
 
 
 def _no_firewall() -> None:

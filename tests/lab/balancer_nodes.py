@@ -96,15 +96,6 @@ class Balancer(Node):
         super().__init__(lab, kind, name, f"192.0.2.{number}/24", f"2001:db8::{number}/64", host=host)
         self.lab = lab
 
-    def answer_to_xdp(self) -> None:
-        """What XDP sends out of a veth arrives only where the other end has a program too."""
-
-        def attach() -> Link:
-            with load(assemble("w0 = 2\nexit"), {}, "far_end") as program:
-                return Link.attach(program, socket.if_nametoindex(self.host.name), Mode.NATIVE)
-
-        self.host.listeners.append(self.lab.switch.call(attach))
-
     def serving(self, *servers: DnsServer) -> None:
         """Wait until it is MASTER, with these servers up."""
         eventually(lambda: self.host.holds(VIP4) and self.host.holds(VIP6), f"VIPs on {self}", 20)

@@ -43,8 +43,6 @@ def start(balancer, servers, *blocks, **options):
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_clients_are_spread_by_weight_and_answered_by_the_vip(balancer, servers, client, engine):
-    if engine == "xdp":
-        balancer.answer_to_xdp()
     start(balancer, servers, extra=f"engine {engine}", weights={"ns3": 2})
     assert balancer.engine().startswith(engine)
     for vip in (VIP4, VIP6):
@@ -132,8 +130,6 @@ def test_the_operators_word_outlives_reload_and_restart(balancer, servers):
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_reload_loses_nothing(balancer, servers, client, lab, engine):
-    if engine == "xdp":
-        balancer.answer_to_xdp()
     start(balancer, servers[:2], extra=f"engine {engine}")
     packets = sum(each["packets"] for each in balancer.servers())
     streams = [Stream(client, vip) for vip in (VIP4, VIP6)]
@@ -266,8 +262,6 @@ class Box(Balancer):
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_speaker_that_is_killed(balancer, servers, client, engine):
     """The guard keeps the data plane running, for the next speaker, which is MASTER before anybody has noticed."""
-    if engine == "xdp":
-        balancer.answer_to_xdp()
     # A busy machine needs its time to start a process: the next speaker has half the lease for it, here 4.5 s.
     balancer.start(vrrp(advert_int=3), virtual_server(*servers, extra=f"engine {engine}\n    drain 20"))
     balancer.serving(*servers)
@@ -299,7 +293,6 @@ def test_a_speaker_that_is_killed(balancer, servers, client, engine):
 
 
 def test_an_engine_that_can_not_be_had_is_a_fault_where_the_file_says_so(lab, balancer, servers):
-    balancer.answer_to_xdp()
     taken = balancer.other_program()
     balancer.start(
         vrrp(extra="track_virtual_server {\n dns\n }"),

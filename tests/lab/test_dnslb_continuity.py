@@ -31,8 +31,6 @@ def servers(lab: Lab) -> list[DnsServer]:
 def balancer(lab: Lab, servers: list[DnsServer], engine: str) -> Balancer:
     """It is MASTER, and has all servers at work by this engine."""
     made = Balancer(lab)
-    if engine == "xdp":
-        made.answer_to_xdp()
     made.start(VRRP, virtual_server(*servers, extra=f"engine {engine}"))
     made.serving(*servers)
     assert has_data_plane(made)
