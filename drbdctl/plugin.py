@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from drbdctl.storage_block.keywords import KEYWORDS, STORAGE
+from drbdctl.storage_block.scripts import recommend
 from pyvrrp.config.diagnostics import Diagnostics
 from pyvrrp.config.keywords import Body, Keyword
 from pyvrrp.config.model import Config, VrrpInstance
@@ -39,6 +40,7 @@ class DrbdPlugin:
         """Read the storage blocks, and see that each is tracked by its vrrp_instance."""
         storages = self.storages(config, diagnostics)
         _judge_tracks(config, {each.name for each in storages}, diagnostics)
+        recommend(config, {each.instance for each in storages}, diagnostics)
         if storages:
             from drbdctl.backup.configured import configured
             from drbdctl.storage_block.checks import check

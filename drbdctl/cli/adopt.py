@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from drbdctl.plugin import DrbdPlugin
 from drbdctl.status.ask import CONFIG
 from pyvrrp.config.load import load
 from pyvrrp.config.model import VrrpInstance
+from pyvrrp.core.events import State
 
 
 def add_parser(subparsers: Any) -> None:
@@ -60,13 +62,24 @@ def _adopt(instance: VrrpInstance, drbd_conf: str) -> bool:
         complain("adopt", f"{command.argv[0]}: not carried over, it overwrites the peer's data by force: {line}")
     for line in found.unread:
         complain("adopt", f"{command.argv[0]}: not understood: {line}")
-    what = f"add 'track_storage {{ {instance.name} }}' and 'nopreempt' to it, remove its notify scripts"
-    print(f"put this beside vrrp_instance {instance.name}, {what}, and run `pyvrrp check`", file=sys.stderr)
+    print("\n".join(_left_to_do(instance, command.argv[0])), file=sys.stderr)
     return True
+
+
+def _left_to_do(instance: VrrpInstance, script: str) -> Iterator[str]:
+    """What the operator does with the block."""
+    yield f"1. Put it beside vrrp_instance {instance.name}, on both nodes; see docs/storage.md for what it can say."
+    parameters, inside = instance.parameters, [f"'track_storage {{ {instance.name} }}'"]
+    inside += ["'state BACKUP'"] if parameters.initial_state is not State.BACKUP else []
+    inside += ["'nopreempt'"] if not parameters.nopreempt else []
+    yield f"2. In the vrrp_instance, write {', '.join(inside)}; remove the notify lines that drive DRBD ({script} ...)."
+    yield "3. `pyvrrp check`, then `drbdctl plan promote` on both nodes: it says what would be done, or why not."
+    yield "4. Restart pyvrrp on the node that does not serve first, then on the other one."
 
 
 def _resources(drbd_conf: str) -> list[str]:
     try:
         return [each.name for each in load_drbd(drbd_conf).config.resources]
-    except OSError:
+    except OSError as error:
+        complain("adopt", f"{drbd_conf}: {error.strerror}; write the names of the resources in place of `all`")
         return ["all"]

@@ -6,6 +6,7 @@ import argparse
 import sys
 from dataclasses import dataclass
 
+from drbdctl.daemon.self_check import self_check
 from drbdctl.daemon.world import look
 from drbdctl.failover.seen import Seen
 from drbdctl.plugin import DrbdPlugin
@@ -37,7 +38,7 @@ class Handle:
 
     async def look(self, users: bool) -> Seen:
         """See drbdctl.daemon.world.look."""
-        return await look(self.storage, stuck=self.hands.stuck, users=users)
+        return await look(self.storage, stuck=self.hands.stuck, checks=await self_check(self.storage), users=users)
 
 
 def add_storage(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +59,8 @@ def find(file: str, name: str | None) -> Storage:
     if name is None and len(found) == 1:
         return next(iter(found.values()))
     if name not in found:
-        what = "names no storage block" if not found else f"has the storage blocks {', '.join(found)}; name one"
+        adopt = f"names no storage block; `drbdctl adopt -f {file}` writes one for notify scripts, see docs/storage.md"
+        what = adopt if not found else f"has the storage blocks {', '.join(found)}; name one"
         raise Unusable(f"{file} {what}")
     return found[name]
 

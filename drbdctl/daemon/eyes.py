@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from drbdctl.daemon.peer_watch import PeerWatch
+from drbdctl.daemon.self_check import self_check
 from drbdctl.daemon.world import look, state
+from drbdctl.failover.refusal import Refusal
 from drbdctl.failover.seen import Seen
 from drbdctl.settings import Storage
 from drbdctl.status import ask
@@ -25,6 +27,12 @@ class Eyes:
         self._run = run
         self._known: Mapping[str, tuple[object, tuple[Generation, ...]]] = {}
         "the identifiers by resource, with the state that they were read in"
+        self._checks: tuple[Refusal, ...] = ()
+
+    async def check(self) -> Sequence[Refusal]:
+        """Look at the machine, for all looks from now on; what is new in it."""
+        before, self._checks = self._checks, await self_check(self._storage, self._run)
+        return [each for each in self._checks if each not in before]
 
     def status(self) -> Status:
         """The kernel's word now; raises Unreadable. It blocks for milliseconds: off the event loop."""
@@ -39,6 +47,7 @@ class Eyes:
             networks=watch.networks,
             witness=watch.witness,
             stuck=stuck,
+            checks=self._checks,
             journal=journal,
             users=users,
             run=self._run,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import logging
+import os
 import socket
 import struct
 import time
@@ -14,7 +15,7 @@ from contextlib import suppress
 from drbdctl.backup.holder import LEASED
 from drbdctl.failover import evidence
 from drbdctl.failover.evidence import Network, Sight, Witness, Word
-from drbdctl.status.ask import EVENTS_COMMAND
+from drbdctl.status.ask import EVENTS_COMMAND, NOT_LOADED, PROC
 from drbdctl.status.events2 import Feed
 from drbdctl.status.generation import Generation
 from drbdctl.status.state import Status
@@ -89,30 +90,36 @@ class PeerWatch:
             why = await self._follow_once()
             self.sights = evidence.broken(self.sights)
             if why != told:
-                _LOG.warning("drbdsetup events2: %s; it is begun anew", why)
+                _LOG.warning("what DRBD does is not followed: %s", why)
                 told = why
             self._changed()
             await asyncio.sleep(_AGAIN)
 
     async def _follow_once(self) -> str:
         """Until the feed ends or has a gap; why it did."""
+        if not _is_loaded():
+            return NOT_LOADED  # drbdsetup would load it
         try:
             process = await asyncio.create_subprocess_exec(
-                *LEASED, *EVENTS_COMMAND, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
+                *LEASED,
+                *EVENTS_COMMAND,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
             )
         except OSError as error:
-            return error.strerror or str(error)
+            return f"{LEASED[0]}: {error.strerror or error}"
         assert process.stdout is not None
         feed = Feed()
         try:
             while (line := await process.stdout.readline()).endswith(b"\n"):
                 feed = feed.after(line.decode(errors="replace"))
                 if feed.gap:
-                    return feed.gap
+                    return f"drbdsetup events2: {feed.gap}; it is begun anew"
                 self._follow_line(feed)
-            return "it has ended"
+            return f"drbdsetup events2 has ended{await _said(process)}; it is begun anew"
         except ValueError:
-            return "a line without end"
+            return "drbdsetup events2: a line without end; it is begun anew"
         finally:
             with suppress(ProcessLookupError):
                 process.terminate()
@@ -148,6 +155,21 @@ class PeerWatch:
                 word = _WORDS.get(-1 if outcome.status is None else outcome.status, Word.UNREACHABLE)
             self.witness = self.witness.said(word, time.monotonic())
             await asyncio.sleep(pause)
+
+
+def _is_loaded() -> bool:
+    """Whether the kernel has DRBD."""
+    return os.path.exists(PROC)
+
+
+async def _said(process: asyncio.subprocess.Process) -> str:
+    """The last line of its complaint."""
+    assert process.stderr is not None
+    with suppress(TimeoutError):
+        async with asyncio.timeout(1.0):
+            lines = (await process.stderr.read(4096)).decode(errors="replace").split("\n")
+            return f": {last}" if (last := next((each for each in reversed(lines) if each.strip()), "")) else ""
+    return ""
 
 
 def _is_up(interface: str) -> bool:

@@ -52,6 +52,8 @@ from pyvrrp.daemon.plugins import CommandRefused, GateFailed, Report
 _LOG = logging.getLogger("pyvrrp.drbdctl")
 _IDLE = 1.0
 "seconds between two looks when nothing happens"
+_CHECK = 60.0
+"seconds between two looks at programs, drivers and configuration"
 _STALE = 15.0
 "seconds after which a look tells nothing any more"
 
@@ -133,6 +135,8 @@ class StorageRunner:
     async def _watch(self) -> None:
         watching = asyncio.create_task(self.watch.run())
         await self._prepare()
+        await self._check()
+        checking = asyncio.create_task(self._keep_checking())
         try:
             while not watching.done():
                 self._news.clear()
@@ -143,6 +147,17 @@ class StorageRunner:
             await watching
         finally:
             watching.cancel()
+            checking.cancel()
+
+    async def _keep_checking(self) -> None:
+        while True:
+            await asyncio.sleep(_CHECK)
+            await self._check()
+
+    async def _check(self) -> None:
+        """What keeps this node from ever promoting is told when it is found, not when it is needed."""
+        for refusal in await self._eyes.check():
+            _LOG.warning("%s: it could not be promoted here: %s", self.name, refusal)
 
     async def _prepare(self) -> None:
         """What takes its time and needs no volume is done before anybody waits for it."""
@@ -300,11 +315,7 @@ class StorageRunner:
             case ["why"]:
                 if (seen := self.machine.seen) is None:
                     raise CommandRefused(f"{self.name} has not been looked at yet; ask again")
-                verdicts = judge(seen, self.storage.group, self.machine.budget)
-                return [
-                    {"rule": each.rule, "refusals": list(map(str, each.refusals)), "because": list(each.because)}
-                    for each in verdicts
-                ]
+                return [each.plain for each in judge(seen, self.storage.group, self.machine.budget)]
             case ["acknowledge", user]:
                 self._deliver(Acknowledge(user))
                 return {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -15,7 +16,7 @@ from drbdctl.failover.seen import DRBD_MAJOR, Mounted, Seen
 from drbdctl.settings import Storage
 from drbdctl.status import ask, generation
 from drbdctl.status.generation import Generation
-from drbdctl.status.state import Resource, Status, Unreadable
+from drbdctl.status.state import NotLoaded, Resource, Status, Unreadable
 from drbdctl.status.words import Role
 from drbdctl.steps import command, holders, services
 from drbdctl.steps.effect import Run
@@ -44,7 +45,7 @@ async def look(
     status, gap = await asyncio.to_thread(read_status)
     right = {name: found for name, (before, found) in (known or {}).items() if before == state(status.resource(name))}
     asked = [each.name for each in group.resources if each.name not in right]
-    mounts, held, generations, working = await asyncio.gather(
+    (mounts, missing), held, generations, working = await asyncio.gather(
         asyncio.to_thread(_mounts, group, everywhere=users),
         asyncio.to_thread(_holders, group) if users else _nothing(),
         _generations(asked, deadline, run),
@@ -59,6 +60,7 @@ async def look(
         networks=tuple(networks),
         witness=witness,
         mounts=mounts,
+        no_directory=missing,
         services=working,
         holders=held,
         read_only=frozenset(_read_only(status)),
@@ -69,9 +71,11 @@ async def look(
 
 
 def read_status() -> tuple[Status, str]:
-    """What the kernel says, or why it can't be known."""
+    """What the kernel says, or why it can't be known; without the module nothing is up, which is known."""
     try:
         return ask.node_status().status, ""
+    except NotLoaded:
+        return Status(), ""
     except Unreadable as error:
         return Status(), str(error)
 
@@ -109,12 +113,18 @@ async def _services(storage: Storage, deadline: float, run: Run) -> dict[str, bo
     return {each.name: works for each, works in zip(storage.services, found, strict=True)}
 
 
-def _mounts(group: Group, *, everywhere: bool) -> tuple[Mounted, ...] | None:
-    """What is mounted at, below or of the group's; None: the mount table can't be read."""
+def _mounts(group: Group, *, everywhere: bool) -> tuple[tuple[Mounted, ...] | None, frozenset[str]]:
+    """What is mounted at, below or of the group's (None: the table can't be read), and the mount points that lack.
+
+    A directory is looked at only where it can't hang: neither on a volume of the group nor below one.
+    """
     here = holders.mounts()
     if not here:
-        return None
+        return None, frozenset()
+    mounted = {each.point for each in here}
     points = [mount.point for mount in group.mounts]
+    alone = (each for each in points if not any(each.startswith(f"{other}/") for other in points))
+    missing = frozenset(each for each in alone if each not in mounted and not os.path.isdir(each))
     minors = group.minors
     found = [
         Mounted(each.point, *each.device, read_only="rw" not in each.options)
@@ -126,7 +136,7 @@ def _mounts(group: Group, *, everywhere: bool) -> tuple[Mounted, ...] | None:
         for holder in holders.holders((DRBD_MAJOR, minor)):
             if holder.kind is holders.Kind.MOUNT:
                 found.append(Mounted(holder.what.partition(" of its own")[0], DRBD_MAJOR, minor, elsewhere=True))
-    return tuple(found)
+    return tuple(found), missing
 
 
 def _holders(group: Group) -> dict[str, tuple[str, ...]]:

@@ -34,7 +34,8 @@ class Fitness:
 
 def standby(seen: Seen, group: Group, budget: Budget, *, accepted: frozenset[int] = frozenset()) -> Fitness:
     """Of a node that does not serve."""
-    rules = (*(rule for rule in PROMOTION if rule not in _OF_THE_MOMENT), *GUARD_RAILS, steady_before_fail_back)
+    lasting = (*(rule for rule in PROMOTION if rule not in _OF_THE_MOMENT), steady_before_fail_back)
+    rules = GUARD_RAILS if seen.gap else (*lasting, *GUARD_RAILS)
     verdicts = (*(rule(seen, group) for rule in rules), budget.verdict(seen.at))
     return Fitness(tuple(each for one in verdicts for each in one.refusals if each.rule not in accepted))
 
@@ -72,7 +73,7 @@ def serving(seen: Seen, group: Group) -> Fitness:
 
 def _broken(seen: Seen, group: Group) -> Iterator[Refusal]:
     for resource in group.resources:
-        if not seen.primary(resource):
+        if seen.demoted(resource):
             yield Refusal(11, resource.name, "it is not Primary any more", "see who demoted it", Until.OPERATOR)
         yield from data_lost(seen, resource)
     for mount in group.mounts if seen.mounts is not None else ():

@@ -38,7 +38,7 @@ def sources_agree(seen: Seen, group: Group) -> Verdict:
     """Rule 22: a status with a gap, or two sources that disagree, is no base to act on."""
     return verdict(
         22,
-        [Refusal(22, "", f"the state is not to be trusted: {seen.gap}", "it is read again", Until.TIME)]
+        [Refusal(22, "", f"what DRBD does can't be seen: {seen.gap}", "it is looked at again by itself", Until.TIME)]
         if seen.gap
         else (),
     )

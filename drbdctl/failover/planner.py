@@ -30,7 +30,8 @@ from drbdctl.failover.takeover import pending
 
 def judge(seen: Seen, group: Group, budget: Budget | None = None) -> tuple[Verdict, ...]:
     """What every rule of a promotion says, in their order; all of them are asked."""
-    rules = [rule(seen, group) for rule in (*PROMOTION, *GUARD_RAILS)]
+    asked = GUARD_RAILS if seen.gap else (*PROMOTION, *GUARD_RAILS)  # of what can't be seen nothing else is true
+    rules = [rule(seen, group) for rule in asked]
     return tuple(rules) if budget is None else (*rules, budget.verdict(seen.at))
 
 
@@ -103,7 +104,7 @@ def _users(holders: Iterable[str], end: bool) -> str:
 
 def _role(seen: Seen, resource: GroupResource) -> str:
     if not seen.trusted:
-        return "its role is not known"
+        return f"its role is not known: {seen.gap or 'a line of the status can not be read'}"
     return "it is Primary" if seen.primary(resource) else "not every volume is Secondary"
 
 

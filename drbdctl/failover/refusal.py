@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 
 class Until(Enum):
@@ -54,6 +55,11 @@ class Verdict:
     def allowed(self) -> bool:
         """Nothing is refused."""
         return not self.refusals
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """JSON-ready: `rule`, `refusals` and `because`, sentences."""
+        return {"rule": self.rule, "refusals": list(map(str, self.refusals)), "because": list(self.because)}
 
 
 OVERRIDABLE = frozenset({1, 5, 6, 17, 20, 26})

@@ -229,7 +229,7 @@ def whole_group(seen: Seen, group: Group) -> Verdict:
 
 def _missing(seen: Seen, resource: GroupResource) -> Iterator[Refusal]:
     found = seen.resource(resource.name)
-    up = f"`drbdadm up {resource.name}`"
+    up = f"`drbdadm up {resource.name}`" if seen.status.resources else f"`modprobe drbd; drbdadm up {resource.name}`"
     if not found.devices:
         yield Refusal(9, resource.name, "it is not up on this node", up, Until.MACHINE)
         return
@@ -259,6 +259,9 @@ def _mount_problems(seen: Seen, group: Group) -> Iterator[Refusal]:
         elif there is not None and (there.major, there.minor) != (DRBD_MAJOR, minor):
             why = f"{there.major}:{there.minor} is mounted there, and not {mount.device}"
             yield Refusal(10, mount.point, why, f"`umount {mount.point}`", Until.OPERATOR)
+        elif mount.point in seen.no_directory:
+            why = f"there is no such directory to mount {mount.device} on"
+            yield Refusal(10, mount.point, why, f"`mkdir -p {mount.point}`", Until.MACHINE)
         elif there is None and (below := _below(seen, mount.point)):
             why = f"something is mounted below it, at {below}"
             yield Refusal(10, mount.point, why, f"`umount {below}`", Until.OPERATOR)

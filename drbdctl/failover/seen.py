@@ -50,6 +50,8 @@ class Seen:
     witness: Witness | None = None
     mounts: tuple[Mounted, ...] | None = None
     "None: the mount table could not be read"
+    no_directory: frozenset[str] = frozenset()
+    "mount points that are not there to mount on"
     services: Mapping[str, bool | None] = field(default_factory=dict)
     "running and working, stopped, or None: not known"
     holders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -102,6 +104,11 @@ class Seen:
         """No volume is Primary here: all are Secondary, or the resource is not configured in the kernel."""
         gone = self.trusted and self.status.resource(resource.name) is None
         return gone or (self.trusted and self._roles(resource) == {Role.SECONDARY})
+
+    def demoted(self, resource: GroupResource) -> bool:
+        """A volume is known not to be Primary any more, or the resource is gone; an unknown word says nothing."""
+        gone = self.trusted and self.status.resource(resource.name) is None
+        return gone or (self.trusted and Role.SECONDARY in self._roles(resource))
 
     def _roles(self, resource: GroupResource) -> set[Role]:
         found = self.resource(resource.name)

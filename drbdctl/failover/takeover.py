@@ -33,7 +33,7 @@ def peer_silent(seen: Seen, group: Group) -> Verdict:
 
 def fresh_and_alone(seen: Seen, group: Group) -> Verdict:
     """Rule 6: without the connection, or with a peer whose disk is gone, a promotion needs a proof."""
-    return verdict(6, (each for resource in pending(seen, group) for each in _proofs(seen, group, resource)))
+    return verdict(6, (each for resource in _up(seen, group) for each in _proofs(seen, group, resource)))
 
 
 def _proofs(seen: Seen, group: Group, resource: GroupResource) -> Iterator[Refusal | str]:
@@ -70,7 +70,12 @@ def presumed_dead(seen: Seen, group: Group, resource: GroupResource) -> bool:
 
 
 def _alone(seen: Seen, group: Group) -> tuple[GroupResource, ...]:
-    return tuple(each for each in pending(seen, group) if not connected(seen.resource(each.name)))
+    return tuple(each for each in _up(seen, group) if not connected(seen.resource(each.name)))
+
+
+def _up(seen: Seen, group: Group) -> tuple[GroupResource, ...]:
+    """Those still to be promoted that are there; of one that is not up rule 9 speaks."""
+    return tuple(each for each in pending(seen, group) if seen.resource(each.name).devices)
 
 
 # --- rule 5: who can be heard ----------------------------------------------------------------------------------------
@@ -86,7 +91,10 @@ def silence(seen: Seen, group: Group, resource: GroupResource) -> Iterator[Refus
             yield Refusal(5, resource.name, why, "mend the link, or have the peer leave: `drbdctl move`", Until.PEER)
     if _quorate(seen, resource):
         return
-    if not any(network.up for network in seen.networks):
+    if not seen.networks:
+        why = "the peer is not connected, and nobody has listened for it: only the daemon does"
+        yield Refusal(5, resource.name, why, "start pyvrrp, and ask it: `drbdctl why`", Until.OPERATOR)
+    elif not any(network.up for network in seen.networks):
         why = "no network is up on which the peer could be heard, so its silence says nothing"
         yield Refusal(5, resource.name, why, "mend this node's network", Until.MACHINE)
     elif not any(network.up and now - network.since >= wanted for network in seen.networks):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from drbdctl.status import proc_drbd
 from drbdctl.status.drbdsetup_json import parse_json
-from drbdctl.status.state import Status, Unreadable
+from drbdctl.status.state import NotLoaded, Status, Unreadable
 
 PROC = "/proc/drbd"
 CONFIG = "/etc/drbd.conf"
@@ -22,6 +22,9 @@ STATUS_COMMAND = ("drbdsetup", "status", "--json")
 EVENTS_COMMAND = ("drbdsetup", "events2", "--timestamps")
 DEADLINE = 10.0
 _MISSING = "drbdsetup is not installed; install drbd-utils"
+NOT_LOADED = (
+    "DRBD is not here: its kernel module is not loaded (there is no /proc/drbd); `modprobe drbd`, then `drbdadm up all`"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ def _read(proc: str) -> bytes:
         return Path(proc).read_bytes()
     except FileNotFoundError:
         if proc == PROC:
-            raise Unreadable("DRBD is not here: its kernel module is not loaded (there is no /proc/drbd)") from None
+            raise NotLoaded(NOT_LOADED) from None
         raise Unreadable(f"there is no file {proc}") from None
     except OSError as error:
         raise Unreadable(f"{proc} can't be read: {error.strerror}") from None

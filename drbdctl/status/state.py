@@ -17,6 +17,10 @@ class Unreadable(ValueError):
     """An output of DRBD's that can't be read; its text is one sentence for the operator."""
 
 
+class NotLoaded(Unreadable):
+    """The kernel module is not there, so that nothing is Primary, and nothing can be."""
+
+
 Unrecognized = tuple[tuple[str, str], ...]
 "the words that this version does not know: what they are of, and the text"
 

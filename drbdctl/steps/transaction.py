@@ -73,6 +73,8 @@ async def promote(
         plan = plan_promote(seen, storage.group, accepted=accepted, verified=verified)
         if plan.refusals:
             yield Refused(plan.refusals)
+            if not attempts:
+                return
             break
         if not plan.steps:
             return

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from drbdctl.host import enabled_units
 from drbdctl.settings import Nfs, Program, Storage, Unit
+from drbdctl.storage_block.scripts import driving
 from pyvrrp.config.diagnostics import Diagnostics
-from pyvrrp.config.model import Command, Config, VrrpInstance
+from pyvrrp.config.model import Config, VrrpInstance
 
 _FSTAB = "/etc/fstab"
 
@@ -37,18 +38,9 @@ def _follows(storage: Storage, instance: VrrpInstance) -> Iterator[Finding]:
     if not instance.parameters.nopreempt:
         message = f"vrrp_instance {instance.name} preempts: a node that comes back moves the storage once more"
         yield "preempts", message, "write 'nopreempt' with 'state BACKUP' on both nodes"
-    notify = instance.notify
-    for script in (notify.master, notify.backup, notify.fault, notify.any):
-        if script is not None and _touches_drbd(script):
-            message = f"the notify script {script.argv[0]} drives DRBD as well"
-            yield "script-beside-storage", message, "remove it: the storage block does this, in order"
-
-
-def _touches_drbd(script: Command) -> bool:
-    try:
-        return "drbdadm" in Path(script.argv[0]).read_text(errors="replace") or "drbdadm" in script.argv
-    except OSError:
-        return False
+    for script in driving(instance):
+        message = f"the notify script {script} drives DRBD as well"
+        yield "script-beside-storage", message, "remove it: the storage block does this, in order"
 
 
 def _machine(storage: Storage) -> Iterator[Finding]:

@@ -93,6 +93,9 @@ def node(monkeypatch, tmp_path) -> Node:
 
         status = None
 
+        async def check(self) -> tuple[()]:
+            return ()
+
         async def look(self, *_: object, **__: object) -> Seen:
             await asyncio.sleep(0)
             return node.seen()
