@@ -5,7 +5,7 @@ sudo=""
 [ "${1:-}" = "" ] || [ "${1:-}" = "--" ] || { sudo=$1; shift; }
 [ "${1:-}" = "--" ] && shift
 if [ $# = 0 ]; then
-    set -- iproute2 iputils-arping iputils-ping ethtool nftables tcpdump keepalived runit daemontools  # links, peers, supervisors
+    set -- iproute2 iputils-arping iputils-ping ethtool nftables tcpdump keepalived frr runit daemontools  # links, peers, supervisors
     set -- "$@" unbound bind9 bind9-utils bind9-dnsutils                                               # DNS servers and their tools
     set -- "$@" drbd-utils restic borgbackup                                                           # drbdctl's
 fi
