@@ -205,6 +205,8 @@ class Soak:
                 # It comes back as BACKUP, and takes over again.
                 strike.outage, strike.both = GIVEN_UP_OUTAGE + PREEMPTED_OUTAGE, GIVEN_UP_BOTH + PREEMPTED_BOTH
             self._fell[name] = strike.begin
+        if fault.anew:
+            self._fell.pop(name, None)
         if fault.deadly:
             self._down.add(name)
         if fault.apart:
