@@ -46,6 +46,8 @@ class Fault:
     "only with a guard beside the speaker"
     verb: str = ""
     "only with this verb"
+    anew: bool = False
+    "afterwards the guard knows of no falls"
 
 
 def _begin_again(cluster: Cluster, node: Node) -> None:
@@ -73,6 +75,7 @@ FAULTS = (
         both=0.05,
         deadly=True,
         process=True,
+        anew=True,
     ),
     Fault(
         name="SIGKILL of everything",
@@ -84,6 +87,7 @@ FAULTS = (
         both=0.5,
         deadly=True,
         process=True,
+        anew=True,
     ),
     Fault(
         name="SIGSTOP of everything",
@@ -157,9 +161,10 @@ FAULTS = (
         both=0.05,
         deadly=True,
         process=True,
+        anew=True,
         guard=True,
     ),
-    Fault(name="pyvrrp restart", begin=faults.restart_verb, outage=0.05, speaker=True, verb="restart"),
+    Fault(name="pyvrrp restart", begin=faults.restart_verb, outage=0.05, speaker=True, verb="restart", anew=True),
     Fault(
         name="pyvrrp switchover",
         begin=_switchover,

@@ -7,19 +7,29 @@ from dataclasses import dataclass
 
 from harness.soak_run import Episode, Soak
 
+NOT_JUDGED = 0.05
+"of the episodes, at most; more, and the run says nothing"
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
     text: str
     failed: bool
+    "something is wrong with the daemon"
+    undecided: bool = False
+    "the machine disturbed too much of it"
 
 
 def report(soak: Soak, count: int) -> Report:
     """Outages fault by fault, what exceeds its bound, what nobody explains, what leaks."""
     failures = [*_failures(soak), *_leaks(soak), *soak.alarms]
     lines = ["", f"{count} nodes", *_summary(soak), "", *_by_fault(soak), "", *_processes(soak), ""]
+    excused = [episode for episode in soak.episodes if episode.exceeded and episode.excuse]
+    if excused:
+        lines += [f"not judged, because of the machine: {len(excused)} of {len(soak.episodes)} episodes"]
+        lines += [_failed(soak, episode) for episode in excused]
     lines += [f"{len(failures)} failures", *failures] if failures else ["no failure"]
-    return Report("\n".join(lines), bool(failures))
+    return Report("\n".join(lines), bool(failures), len(excused) > NOT_JUDGED * len(soak.episodes))
 
 
 def _summary(soak: Soak) -> list[str]:
@@ -30,6 +40,9 @@ def _summary(soak: Soak) -> list[str]:
         f"{minutes:.1f} minutes, {len(soak.episodes)} episodes, the client asked {asked} times",
         f"outage: {total:.2f} s in all, {sum(each.seconds for each in soak.unexplained):.2f} s of it without a fault",
     ]
+    stalls = [end - begin for begin, end in soak.cluster.client.stalls if begin >= soak.began]
+    worst = max(stalls, default=0.0)
+    text.append(f"the machine: stood still {len(stalls)} times, {sum(stalls):.2f} s in all, {worst:.2f} s at most")
     if soak.left_out:
         text.append(f"left out, because the daemon has no guard or no such verb: {', '.join(soak.left_out)}")
     return text
@@ -86,7 +99,11 @@ def _failed(soak: Soak, episode: Episode) -> str:
         why.append(f"no answer for {episode.outage:.3f} s, {episode.outage_bound:.3f} allowed")
     if episode.both > episode.both_bound:
         why.append(f"held twice for {episode.both:.3f} s, {episode.both_bound:.3f} allowed")
-    return f"{episode.begin - soak.began:8.1f} s: {what}: {'; '.join(why)}"
+    if episode.excuse:
+        why.append(episode.excuse)
+    return "\n".join(
+        [f"{episode.begin - soak.began:8.1f} s: {what}: {'; '.join(why)}", *(f"    {line}" for line in episode.said)]
+    )
 
 
 def _leaks(soak: Soak) -> list[str]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from dataclasses import dataclass, field
+from datetime import datetime
 from math import inf
 
 from harness import faults
 from harness.client import Outage
 from harness.cluster import VIP, Cluster, Node, has_guard, wait_speaker
 from harness.observer import Span, overlap, without
-from harness.soak_faults import FAULTS, PREEMPTED_OUTAGE, Fault, master_down_interval
+from harness.soak_faults import FAULTS, PREEMPTED_BOTH, PREEMPTED_OUTAGE, Fault, master_down_interval
 from harness.soak_leaks import Leaks
 from pyvrrp.cli import VERBS
 from pyvrrp.demo.lab import eventually
@@ -30,6 +32,9 @@ BACK_IN_TIME = 2.5
 GIVEN_UP_OUTAGE, GIVEN_UP_BOTH = 0.8, 0.05
 RECOVERS = 60.0
 "seconds that the nodes have to agree after an episode"
+DISTURBED = 0.25
+"seconds in an episode that the machine stood still, after which its figures say nothing about the daemon"
+STARVED = re.compile(r"in (?P<seconds>[0-9.]+) s it ran for [0-9.]+ s and waited (?P<waited>[0-9.]+) s for a processor")
 ALARMING = ("Traceback", " critical ", "unexpected", "a task failed", "request by signal failed")
 
 
@@ -63,6 +68,8 @@ class Episode:
     paused: float = 0.0
     "seconds in which the machine, and so the client, stood still"
     problem: str = ""
+    said: list[str] = field(default_factory=list)
+    "warnings and worse in the logs of its time"
 
     @property
     def name(self) -> str:
@@ -83,8 +90,23 @@ class Episode:
         return sum(strike.both for strike in self.strikes) + after + self.paused
 
     @property
-    def failed(self) -> bool:
+    def exceeded(self) -> bool:
+        """It did not end as it should, or cost more than its bounds."""
         return bool(self.problem) or self.outage > self.outage_bound or self.both > self.both_bound
+
+    @property
+    def excuse(self) -> str:
+        """What the machine did, by which nothing is shown about the daemon; empty: nothing that counts."""
+        if self.paused >= DISTURBED:
+            return f"the machine stood still for {self.paused:.2f} s"
+        for line in self.said:
+            if (found := STARVED.search(line)) and float(found["waited"]) > float(found["seconds"]) / 2:
+                return f"a start got no processor for {found['waited']} of {found['seconds']} s"
+        return ""
+
+    @property
+    def failed(self) -> bool:
+        return self.exceeded and not self.excuse
 
 
 class Soak:
@@ -118,10 +140,7 @@ class Soak:
             assert node.process is not None
             node.process.stop()
             self.leaks.look_at_the_end(node, VIP)
-            log = node.log.read_text(errors="replace").splitlines()
-            self.alarms += [
-                f"log of {node.host.name}: {line}" for line in log if any(word in line for word in ALARMING)
-            ]
+            self._read_log(node)
 
     # --- striking ----------------------------------------------------------------------------------------------------
 
@@ -183,8 +202,11 @@ class Soak:
             strike.outage += BACK_IN_TIME
         if fault.falls:
             if was_master and strike.begin < self._fell.get(name, -inf) + STABLE:
-                strike.outage, strike.both = GIVEN_UP_OUTAGE, GIVEN_UP_BOTH
+                # It comes back as BACKUP, and takes over again.
+                strike.outage, strike.both = GIVEN_UP_OUTAGE + PREEMPTED_OUTAGE, GIVEN_UP_BOTH + PREEMPTED_BOTH
             self._fell[name] = strike.begin
+        if fault.anew:
+            self._fell.pop(name, None)
         if fault.deadly:
             self._down.add(name)
         if fault.apart:
@@ -264,6 +286,25 @@ class Soak:
                 during[0].outages.append(outage)
             elif outage.begin < self.ended:
                 self.unexplained.append(outage)
+
+    def _read_log(self, node: Node) -> None:
+        """What is alarming, and what was said in each episode."""
+        for line in node.log.read_text(errors="replace").splitlines():
+            if any(word in line for word in ALARMING):
+                self.alarms.append(f"log of {node.host.name}: {line}")
+            if (at := _when(line)) is not None and " info " not in line:
+                for episode in self.episodes:
+                    if episode.begin <= at < episode.end:
+                        episode.said.append(f"{at - self.began:8.1f} s: {node.host.name}: {line.split(maxsplit=2)[2]}")
+
+
+def _when(line: str) -> float | None:
+    """The monotonic time of a line of a log, which begins with the wall clock's."""
+    try:
+        told = datetime.fromisoformat(" ".join(line.split()[:2])).timestamp()
+    except ValueError:
+        return None
+    return told - time.time() + time.monotonic()
 
 
 def _together(first: Fault, second: Fault) -> bool:

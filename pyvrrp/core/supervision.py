@@ -161,7 +161,7 @@ class Supervisor:
         self._ready_at = 0.0
         self._fell_at = float("-inf")
         self._given_up: list[float] = []
-        "when, within the window, and since somebody last asked for a start: whatever was wrong may be mended now"
+        "when, within the window"
         self._pending: list[int] = []
         "signals that came before the speaker could take them"
 
@@ -215,7 +215,7 @@ class Supervisor:
             case Phase.STARTING if self._stopping:
                 return self._end(0 if status == -signal.SIGTERM else _shell_status(status))
             case Phase.RUNNING if status == RESTART and not self._stopping:
-                self._given_up.clear()
+                self._forget_falls()
                 return [Say("the speaker restarts"), *self._adopt(now)]
             case Phase.RUNNING if status == RESTART:
                 return self._give_up(now, 0)
@@ -238,6 +238,11 @@ class Supervisor:
             return [*said, *self._give_up(now, None)]
         text = f"given up {LIMIT} times within {WINDOW / 60:g} minutes, the guard ends: see above why"
         return [*said, Say(text), *self._give_up(now, PROGRAM_ERROR)]
+
+    def _forget_falls(self) -> None:
+        """Somebody asked for a start: whatever was wrong may be mended now."""
+        self._fell_at = float("-inf")
+        self._given_up.clear()
 
     def _deserves_adoption(self, now: float) -> bool:
         return now - self._ready_at >= STABLE or now - self._fell_at >= WINDOW
@@ -298,10 +303,10 @@ class Supervisor:
                 self._pending.append(number)
                 return []
             case Phase.WAITING if number == signal.SIGHUP:
-                self._given_up.clear()
+                self._forget_falls()
                 return [*self._start_anew(now), Say("asked to, it starts again now")]
             case Phase.KILLED | Phase.GIVEN_UP if number == signal.SIGHUP:
-                self._given_up.clear()
+                self._forget_falls()
                 return []
             case Phase.KILLED | Phase.GIVEN_UP | Phase.WAITING | Phase.ENDED:
                 return []

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from pyvrrp.core.advertisement import Advertisement
+from pyvrrp.core.condition import Condition
 from pyvrrp.core.events import (
     Action,
     Adopted,
@@ -48,118 +49,24 @@ from pyvrrp.core.events import (
 )
 from pyvrrp.core.owner_conflict import OwnerConflict
 from pyvrrp.core.parameters import OWNER, Parameters
-from pyvrrp.core.preemption import Preemption
 from pyvrrp.core.tenure import Tenure
-from pyvrrp.core.timers import Timer, Timers
+from pyvrrp.core.timers import Timer
 
 Actions = list[Action]
 
 
-class VirtualRouter:
+class VirtualRouter(Condition):
     """One virtual router; feed it events in the order of their monotonic times (seconds)."""
-
-    def __init__(self, parameters: Parameters, source: IPAddress | None = None) -> None:
-        self.parameters = parameters
-        self.source = source
-        self.state = State.INIT
-        self.told = State.INIT
-        "where the last Transition led: MASTER only from serving on"
-        self.since = 0.0
-        "when the state was entered"
-        self.reason = Reason.STARTUP
-        self.detail = ""
-        self.tracking = TrackingChanged()
-        self.wants_master = False
-        "Master_Down_Timer fired in a sync group that has not agreed yet"
-        self.master: IPAddress | None = None
-        "who was heard last as MASTER, None: nobody or ourselves"
-        self.master_priority = 0
-        self.master_adver_int = parameters.advert_int
-        "seconds; VRRPv3: learnt from the MASTER (RFC 9568: Active_Adver_Interval)"
-        self.timers = Timers()
-        self._started = False
-        self.group_faults: tuple[str, ...] = ()
-        "the other members of the sync group that are in FAULT, as last told"
-        self._gate_fault = ""
-        self._zero_heard = False
-        self._listens_again = False
-        "after a late timer, once"
-        self._leaving: tuple[State, Reason, str] | None = None
-        self._preemption = Preemption()
-        self._owner_conflict = OwnerConflict()
-        self._tenure = Tenure(parameters, self.timers)
-        "this time as MASTER; outside MASTER the last one"
-
-    # --- what can be asked -------------------------------------------------------------------------------------------
-
-    @property
-    def deadline(self) -> float | None:
-        """When to deliver TimerExpired; None: no timer runs."""
-        return self.timers.deadline
-
-    @property
-    def effective_priority(self) -> int:
-        """The base priority and the trackers' weights, within 1-254; an address owner stays 255."""
-        if self.parameters.priority == OWNER:
-            return self._owner_conflict.priority
-        return max(1, min(OWNER - 1, self.parameters.priority + self.tracking.weight))
-
-    @property
-    def skew_time(self) -> float:
-        """Seconds; RFC 3768 section 6.1: (256 - Priority) / 256; RFC 9568 section 6.1: times the MASTER's interval."""
-        return self._skew(self.effective_priority)
-
-    @property
-    def master_down_interval(self) -> float:
-        """Seconds; RFC 3768 section 6.1: 3 * Advertisement_Interval + Skew_Time (3: `down_timer_adverts`)."""
-        return self.parameters.down_timer_adverts * self.master_adver_int + self.skew_time
-
-    @property
-    def own_faults(self) -> tuple[str, ...]:
-        """What keeps this very router in FAULT, a sentence each; the sync group's reasons are not among them."""
-        faults = self.tracking.faults
-        if self.source is None:
-            faults = (*faults, f"the interface has no IPv{self.parameters.family} address to advertise from")
-        return (*faults, self._gate_fault) if self._gate_fault else faults
-
-    @property
-    def faults(self) -> tuple[str, ...]:
-        """All that keeps it in FAULT."""
-        return (*self.own_faults, *(f"{member} of the sync group is in FAULT" for member in self.group_faults))
-
-    @property
-    def phase(self) -> Phase:
-        """How far a MASTER has come; without meaning in any other state."""
-        return self._tenure.phase
-
-    @property
-    def serving(self) -> bool:
-        """MASTER with the addresses on."""
-        return self._in_phase(Phase.SERVING)
-
-    @property
-    def yielded(self) -> bool:
-        """BACKUP after a switchover: it does not preempt, whatever the priorities, before its successor is gone."""
-        return self.state is State.BACKUP and self._preemption.forbidden
-
-    @property
-    def claims(self) -> bool:
-        """MASTER and not leaving; who is leaving goes through with it, whatever the others do meanwhile."""
-        return self._in_phase(Phase.ACQUIRING) or self.serving
 
     # --- what can happen ---------------------------------------------------------------------------------------------
 
     def handle(self, event: Event, now: float) -> Sequence[Action]:
         """Take one event in; return what is to be done, in this order."""
-        if (late := self._late(now)) > self.master_down_interval and self.claims:
-            # Somebody else has taken over by now: addresses off before anything is said or announced, then listen.
-            slept = self._become_backup(now, Reason.LATE, f"an advertisement was due {late:.3f} s ago")
-            return [*slept, *self._handle(event, now)]
+        if self.was_deposed(now):
+            # Addresses off before anything is said or announced, then listen.
+            detail = f"an advertisement was due {self.overdue(now):.3f} s ago"
+            return [*self._become_backup(now, Reason.LATE, detail), *self._handle(event, now)]
         return self._handle(event, now)
-
-    def _late(self, now: float) -> float:
-        """Seconds by which an advertisement is overdue."""
-        return now - self.timers.get(Timer.ADVER, now)
 
     def _handle(self, event: Event, now: float) -> Sequence[Action]:
         match event:
@@ -249,13 +156,9 @@ class VirtualRouter:
 
     def _master_down(self, now: float, late: float) -> Actions:
         # RFC 3768 section 6.4.2: "If the Master_Down_timer fires"
-        slept = late > self.master_adver_int
-        if slept or (late > self.master_adver_int / 10 and not self._listens_again):
-            # We slept (a paused machine, a starved processor): what the MASTER said meanwhile may not be read yet.
+        if (wait := self.listens_on(late)) is not None:
             self._listens_again = True
-            self.timers[Timer.MASTER_DOWN] = now + (
-                self.master_adver_int + self.skew_time if slept else self.master_adver_int / 10
-            )
+            self.timers[Timer.MASTER_DOWN] = now + wait
             return []
         if not self.parameters.in_sync_group:
             return self._become_master(now)
@@ -272,10 +175,6 @@ class VirtualRouter:
         interval = self.parameters.advert_int
         self.timers[Timer.ADVER] = (math.floor(now / interval + 1e-6) + 1) * interval
         return [SendAdvertisement(self.effective_priority)]
-
-    def _skew(self, priority: int) -> float:
-        scale = 1.0 if self.parameters.version == 2 else self.master_adver_int
-        return (256 - priority) / 256 * scale
 
     # --- INIT and FAULT ----------------------------------------------------------------------------------------------
 
@@ -306,25 +205,14 @@ class VirtualRouter:
         if self.tracking.pending:
             self.detail = "; ".join(self.tracking.pending)
             return []
-        parameters = self.parameters
-        self.master_adver_int = parameters.advert_int
-        wait = self.master_down_interval
-        if parameters.priority == OWNER and parameters.initial_state is State.MASTER:
-            # RFC 3768 section 6.4.1: "If the Priority = 255"
-            wait = 0.0
-        elif reason is Reason.STARTUP and parameters.initial_state is State.MASTER and parameters.in_sync_group:
-            wait = parameters.advert_int + self._skew(1)
-        return self._become_backup(now, reason, wait=wait)
+        self.master_adver_int = self.parameters.advert_int
+        return self._become_backup(now, reason, wait=self.first_wait(reason))
 
     def _enter_fault(self, now: float) -> Actions:
         if self.state is State.FAULT:
             self.detail = "; ".join(self.faults)
             return []
         return self._move(now, State.FAULT, *self._fault)
-
-    @property
-    def _fault(self) -> tuple[Reason, str]:
-        return Reason.GATE_FAILED if self._gate_fault else Reason.FAULT, "; ".join(self.faults)
 
     def _tracking_changed(self, event: TrackingChanged, now: float) -> Actions:
         before = self.skew_time
@@ -510,16 +398,3 @@ class VirtualRouter:
     def _tell(self) -> Transition:
         old, self.told = self.told, self.state
         return Transition(old, self.state, self.reason, self.detail)
-
-    def _enter_state(self, now: float, new: State, reason: Reason, detail: str) -> None:
-        self.state, self.since, self.reason, self.detail = new, now, reason, detail
-        self.timers.clear()
-        self.wants_master = False
-        self._preemption = Preemption()
-        self._zero_heard = False
-        self._listens_again = False
-        self._leaving = None
-        self._owner_conflict.over()
-
-    def _in_phase(self, phase: Phase) -> bool:
-        return self.state is State.MASTER and self.phase is phase

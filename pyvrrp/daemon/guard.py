@@ -67,6 +67,8 @@ _PROGRAM = "import sys; sys.path.append(sys.argv[1]); from pyvrrp.daemon.guard i
 _MOST_AT_ONCE = 1000
 "messages of the speaker before somebody else's turn: a speaker that talks without end must not keep us from our work"
 _PID_FILES = 4
+_DOING = {"R": "running", "S": "waiting", "D": "waiting for a device", "T": "stopped", "t": "traced", "Z": "dead"}
+"states of a process in proc(5)"
 
 
 def become_guard(log: LogOptions, *, directory: str, starter: Starter | None = None) -> NoReturn:
@@ -120,6 +122,7 @@ class Guard:
         "process id, 0: there is none"
         self._channel: socket.socket | None = None
         self._spawned = 0
+        self._spawned_at = 0.0
         self._journal: str | None = None
         self._pid_files: list[tuple[str, int]] = []
         self._store = FdStore()
@@ -176,6 +179,7 @@ class Guard:
                 case Spawn():
                     self._spawn(adopt=action.adopt)
                 case Kill():
+                    said += self._circumstances()
                     self._signal(signal.SIGKILL)
                 case Signal():
                     self._signal(action.number)
@@ -191,6 +195,18 @@ class Guard:
     def _signal(self, number: int) -> None:
         if self._speaker:
             os.kill(self._speaker, number)  # not reaped yet, so the number is still its own
+
+    def _circumstances(self) -> list[str]:
+        """Of a speaker that is about to be killed: what it was doing, and whether the machine let it."""
+        try:
+            with open(f"/proc/{self._speaker}/stat") as stat, open(f"/proc/{self._speaker}/schedstat") as schedstat:
+                state = stat.read().rpartition(")")[2].split()[0]
+                ran, waited = (int(word) / 1e9 for word in schedstat.read().split()[:2])
+        except (OSError, ValueError, IndexError):  # a kernel that does not tell
+            return []
+        seconds = time.monotonic() - self._spawned_at
+        doing = _DOING.get(state, state)
+        return [f"it was {doing}; in {seconds:.2f} s it ran for {ran:.2f} s and waited {waited:.2f} s for a processor"]
 
     def _spawn(self, *, adopt: bool) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -211,6 +227,7 @@ class Guard:
         theirs.close()
         ours.setblocking(False)
         self._spawned += 1
+        self._spawned_at = time.monotonic()
         self._channel = ours
         self._poll.register(ours, select.POLLIN)
 

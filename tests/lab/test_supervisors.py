@@ -42,7 +42,7 @@ def supervisor(request, lab: Lab) -> Iterator[Supervisor]:
     if shutil.which(program) is None:
         pytest.skip(f"{program} is not installed")
     node = Node(lab, "pyvrrp", "n1", "192.0.2.11/24")
-    node.configure(instance(51, 255, VIP).replace("state BACKUP", "state MASTER"))
+    node.configure(instance(51, 255, VIP, advert_int=4).replace("state BACKUP", "state MASTER"))
     service = node.host.directory / "service"
     service.mkdir()
     run = service / "run"

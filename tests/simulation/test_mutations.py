@@ -25,12 +25,11 @@ def a_lease_that_is_renewed_though_nothing_was_sent(patch):
 
 
 def a_master_that_does_not_notice_that_it_slept(patch):
-    patch.setattr(VirtualRouter, "_late", lambda *_: 0.0)
+    patch.setattr(VirtualRouter, "was_deposed", lambda *_: False)
 
 
 def a_backup_that_does_not_notice_that_it_slept(patch):
-    master_down = VirtualRouter._master_down
-    patch.setattr(VirtualRouter, "_master_down", lambda self, now, late: master_down(self, now, 0.0))
+    patch.setattr(VirtualRouter, "listens_on", lambda *_: None)
 
 
 def a_backup_that_waits_for_one_interval_only(patch):

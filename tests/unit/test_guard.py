@@ -117,6 +117,8 @@ def test_a_stopped_and_a_hanging_speaker_are_killed_after_the_timeout(guarded):
     status, said = guard.end()
     assert status == 0
     assert said.count("silent for 0.4 s; killed") == 2
+    assert said.count("it was stopped; in ") == 1
+    assert said.count(" s for a processor") == 2
     assert "starts again as BACKUP in 1 s" in said
 
 

@@ -198,6 +198,17 @@ def test_a_planned_restart_is_adopted_and_is_no_fall(running):
     assert do(running, KILLED, 107.0) == [ADOPT]
 
 
+def test_after_a_planned_restart_the_first_fall_is_adopted_whatever_was_before(running):
+    """Other code, another configuration: what fell before says nothing about it."""
+    assert do(running, KILLED, 150.0) == [ADOPT]
+    do(running, READY, 150.4)
+    assert do(running, Exited(75), 155.0) == [ADOPT]
+    do(running, READY, 155.4)
+    assert do(running, KILLED, 160.0) == [ADOPT]
+    do(running, READY, 160.4)
+    assert do(running, KILLED, 165.0) == [GiveUp()]
+
+
 def test_a_planned_restart_that_fails_is_given_up(running):
     do(running, Exited(75), 101.0)
     assert do(running, Exited(2), 101.3) == [GiveUp()]
