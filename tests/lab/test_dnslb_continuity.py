@@ -41,6 +41,12 @@ def has_data_plane(balancer: Balancer) -> bool:
     return "prog/xdp" in links or "table netdev dnslb-eth0" in balancer.host.run(["nft", "list", "tables"]).stdout
 
 
+def program(balancer: Balancer) -> str:
+    """The number of the XDP program on its interface; empty when there is none."""
+    links = balancer.host.run(["ip", "link", "show", "dev", "eth0"]).stdout
+    return links.partition("prog/xdp id ")[2].partition(" ")[0]
+
+
 def another_speaks(balancer: Balancer, pid: int) -> int:
     eventually(lambda: balancer.status().get("pid") not in (None, pid), "another speaker", 40, 0.1)
     return balancer.status()["pid"]
@@ -78,10 +84,12 @@ def test_nothing_is_lost(balancer: Balancer, lab: Lab, engine: str, what: str) -
 @pytest.mark.parametrize("engine", ["xdp"])
 def test_what_was_opened_anew_is_what_goes_on(balancer: Balancer, lab: Lab, servers: list[DnsServer]) -> None:
     """The descriptors of an engine that is opened again have the numbers of those that were closed."""
+    client, before = Client(lab), program(balancer)
     balancer.configure(VRRP, virtual_server(*servers, extra="engine auto"))
     balancer.reload()
-    eventually(lambda: balancer.engine().startswith("xdp"), "xdp again", 40, 0.1)
-    streams = streams_over(balancer, Client(lab), "kill")
+    eventually(lambda: program(balancer) not in ("", before), "another program")
+    eventually(lambda: not client.spread(50)[""], "which has its tables")
+    streams = streams_over(balancer, client, "kill")
     assert [stream.lost for stream in streams] == [0, 0]
     eventually(lambda: "taken over from the process before" in balancer.engine(), "its engine's word")
 
