@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dnslb.health.report import CommonCausesChanged
+from dnslb.health.verdict import REFUSED
 from dnslb.member import Member
 from dnslb.pool_events import Admin
 from pyvrrp.core.events import IPAddress
-
-_NOBODY_THERE = "refused"
-"the cause that is the servers' own: nothing listens on any of them"
 
 
 class CommonCause:
@@ -30,12 +28,15 @@ class CommonCause:
         self._having: frozenset[IPAddress] = frozenset()
 
     def heard(self, event: CommonCausesChanged) -> None:
-        """Remember what the monitor says; `update` draws the conclusion."""
-        causes = [each for each in event.causes if each.cause != _NOBODY_THERE]
+        """Remember what the monitor says; `update` draws the conclusion.
+
+        That nothing listens on any of them is the servers' own cause.
+        """
+        causes = [each for each in event.causes if each.cause != REFUSED]
         self._reported = next((f"{each.check}: {each.detail}" for each in causes), "")
         self._having = frozenset(address for each in causes for address in each.servers)
         for each in event.causes:
-            if each.cause == _NOBODY_THERE:
+            if each.cause == REFUSED:
                 self.servers -= each.servers
 
     def update(self, members: Sequence[Member], patience: float, now: float) -> None:

@@ -107,6 +107,11 @@ class Member:
         return self.in_use or (self.reachable and alive and self.admin is not Admin.DOWN)
 
     @property
+    def may_have_flows(self) -> bool:
+        """Nothing says that its connections have ended; not yet, when we have just come."""
+        return self.keeps_flows or (self.perhaps_up and self.admin is not Admin.DOWN)
+
+    @property
     def reason(self) -> str:
         """The sentence that says why it is up or not."""
         if self.neighbour is False:

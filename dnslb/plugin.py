@@ -21,8 +21,8 @@ from pyvrrp.daemon.plugins import CommandRefused, Gate, TrackerSpec
 if TYPE_CHECKING:
     from dnslb.balancer.running import Running
     from dnslb.balancer.setup import Setup
-    from dnslb.health.block import CheckBlock
     from dnslb.health.tracker import DnsTracker
+    from dnslb.health.vrrp_dns_check import CheckBlock
     from dnslb.real_server.holdings import Holdings
     from dnslb.real_server.service import RealServerService
 
@@ -91,8 +91,8 @@ class DnsPlugin:
         return DnsService(trackers, specs, real_server=real_server, setup=setup, running=running)
 
     def _checks(self, blocks: Sequence[Statement], config: Config, diagnostics: Diagnostics) -> list[DnsTracker]:
-        from dnslb.health.block import read_blocks
         from dnslb.health.tracker import DnsTracker
+        from dnslb.health.vrrp_dns_check import read_blocks
 
         found = read_blocks(blocks, diagnostics)
         local = [line.name for block in _blocks(config, local_real_server.LOCAL_REAL_SERVER)

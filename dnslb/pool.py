@@ -203,7 +203,7 @@ class Pool:
                 continue
             if member.drain_until is None:
                 member.drain_until = now + (member.server.drain if has_connections else 0.0)
-            if now < member.drain_until and member.keeps_flows:
+            if now < member.drain_until and member.may_have_flows:
                 continue
             if member.removed:
                 del self.members[address]

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 
 from dnslb.balancer.balancer import Balancer
 from dnslb.balancer.composition import name_of
+from dnslb.balancer.sampling import MOST_SECONDS, sample
 from dnslb.balancer.served import Served
 from dnslb.balancer.status import counters, status
 from dnslb.balancer.way import way_of
@@ -29,6 +30,8 @@ async def carry_out(balancer: Balancer, words: Sequence[str]) -> object:
             return _explain(balancer, client, rest)
         case [("auto" | "up" | "drain" | "down") as word, *servers] if servers:
             return _say(balancer, Admin(word), servers)
+        case ["sample", name, one_in, seconds]:
+            return await _sample(balancer, name, one_in, seconds)
         case ["check", *servers]:
             return await _check(balancer, servers)
         case _:
@@ -37,6 +40,18 @@ async def carry_out(balancer: Balancer, words: Sequence[str]) -> object:
 
 async def _count(balancer: Balancer) -> None:
     await asyncio.gather(*(interface.count() for interface in balancer.interfaces.values()))
+
+
+async def _sample(balancer: Balancer, name: str, one_in: str, seconds: str) -> object:
+    try:
+        interface, every, period = balancer.interfaces[name], int(one_in), float(seconds)
+    except KeyError:
+        raise CommandRefused(f"nothing is balanced on {name}") from None
+    except ValueError:
+        raise CommandRefused(f"one in {one_in} for {seconds} s: two numbers are needed") from None
+    if not (1 <= every <= 1 << 31 and 0 < period <= MOST_SECONDS):
+        raise CommandRefused(f"one in {every} for {period:g} s: at least 1, and at most {MOST_SECONDS:g} s at a time")
+    return await sample(interface, every, period)
 
 
 def _say(balancer: Balancer, word: Admin, servers: Sequence[str]) -> object:

@@ -81,6 +81,8 @@ class Interface:
         self.recipe: Recipe | None = None
         self.held: frozenset[IPAddress] = frozenset()
         self.counts = Counts()
+        self.sampled = False
+        "somebody looks at its queries"
         self._engine = engine
         self._changed = changed
         self._open = opener
@@ -160,16 +162,20 @@ class Interface:
         plane = self.plane
         if plane is not None:
             try:
-                self.counts.take(await self._do(plane.counters), time.monotonic())
+                self.counts.take(await self.do(plane.counters), time.monotonic())
             except DataPlaneError as error:
                 self._lost(plane, str(error))
+
+    def do(self, function: Callable[[], Result]) -> asyncio.Future[Result]:
+        """What `function` returns in the thread that alone calls the engine."""
+        return asyncio.get_running_loop().run_in_executor(self._thread, function)
 
     async def close(self) -> None:
         """Detach; what comes then passes."""
         self._worker.cancel()
         await asyncio.wait([self._worker])
         await self._answerer.cover(frozenset())
-        await self._do(lambda: _shut(self.plane))
+        await self.do(lambda: _shut(self.plane))
         close(of_engine(self._left)[1])
         self._book.close()
         self._kept = {}
@@ -207,13 +213,13 @@ class Interface:
             return (recipe is not None or bool(self._left)) and await self._choose()
         try:
             if held != self._holding:
-                await self._do(lambda: plane.hold(held))
+                await self.do(lambda: plane.hold(held))
                 self._holding = held
                 await self._answer(self._wanted_answers)
                 return True
             if recipe is not None and recipe != self._installed:
                 await self._answer(self._wanted_answers & self._answerer.covered)
-                await self._do(lambda: plane.install(self._tables.forwarding(recipe)))
+                await self.do(lambda: plane.install(self._tables.forwarding(recipe)))
                 self._installed, self._pause = recipe, _BACK_OFF[0]
                 self._keep()
                 await self._answer(self._wanted_answers)
@@ -236,7 +242,7 @@ class Interface:
         services = [each for portion in portions for each in services_of(portion.server)]
         engine, failed = self._engine.value, dict(self._failed)
         try:
-            plane, chosen = await self._do(lambda: self._opened(before, left, engine, services, failed))
+            plane, chosen = await self.do(lambda: self._opened(before, left, engine, services, failed))
         except DataPlaneError as error:
             self._without(str(error))
             return False
@@ -297,9 +303,6 @@ class Interface:
 
     async def _answer(self, wanted: frozenset[Asked]) -> None:
         await self._answerer.cover(frozenset(asked for asked in wanted if asked[0].address in self.held))
-
-    async def _do(self, function: Callable[[], Result]) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, function)
 
 
 def _shut(plane: DataPlane | None) -> None:

@@ -54,6 +54,8 @@ HELPERS = {
     "bpf_map_update_elem": 2,
     "bpf_get_prandom_u32": 7,
     "bpf_tail_call": 12,
+    "bpf_map_push_elem": 87,
+    "bpf_xdp_load_bytes": 189,
 }
 
 

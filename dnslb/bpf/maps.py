@@ -24,6 +24,7 @@ class MapType(IntEnum):
     PERCPU_ARRAY = 6
     LRU_HASH = 9
     ARRAY_OF_MAPS = 12
+    QUEUE = 22
 
 
 class Map(Descriptor):
@@ -79,9 +80,16 @@ class Map(Descriptor):
         size = self.value_size
         if self.kind is MapType.PERCPU_ARRAY:
             size = (size + 7) // 8 * 8 * possible_cpus()
+        return self._read(Command.MAP_LOOKUP_ELEM, key, size)
+
+    def pop(self) -> bytes | None:
+        """Take the oldest value out of a QUEUE; None when it is empty."""
+        return self._read(Command.MAP_LOOKUP_AND_DELETE_ELEM, b"", self.value_size)
+
+    def _read(self, command: Command, key: bytes, size: int) -> bytes | None:
         value = ctypes.create_string_buffer(size)
         try:
-            self._element(Command.MAP_LOOKUP_ELEM, key, value)
+            self._element(command, key, value)
         except BpfError as error:
             if error.errno == errno.ENOENT:
                 return None
@@ -89,7 +97,7 @@ class Map(Descriptor):
         return value.raw
 
     def _element(self, command: Command, key: bytes, value: ctypes.Array[ctypes.c_char]) -> None:
-        key_buffer = ctypes.create_string_buffer(key, self.key_size)
+        key_buffer = ctypes.create_string_buffer(key, self.key_size) if self.key_size else None  # a QUEUE has no keys
         bpf(command, struct.pack("=I4xQQQ", self.descriptor, address(key_buffer), address(value), 0), self.name)
 
 

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
 from ipaddress import ip_address
+from itertools import chain
 from typing import Any
 
 from dnslb.cli.daemon import NO_ANSWER, OK, TROUBLE, USAGE, add_options, ask, told
@@ -23,6 +24,8 @@ from pyvrrp.core.events import IPAddress
 _ETH_P_ALL = 3
 _OUTGOING = 4
 _MOST = 20
+_AT_A_TIME = 2.0
+"seconds of one question to the daemon"
 _EPILOG = "exit status: 0 done; 1 nothing was seen; 2 bad input; 3 the daemon is not running; 4 it can't be done."
 
 
@@ -31,9 +34,10 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "sample",
         help="which names are asked for, and by whom",
-        description="Look at every N-th query over UDP that comes in for a virtual address, and count names, types and "
-        "clients. It needs CAP_NET_RAW. With engine xdp the balancer's queries never reach a packet socket: sample on "
-        "a real server then, with --interface and --vip.",
+        description="Look at one in N queries over UDP that come in for a virtual address, and count names, types and "
+        "clients. With engine xdp it is the program itself that puts them aside, by chance (Linux 5.18); else it is "
+        "every N-th that a packet socket sees, which needs CAP_NET_RAW, also on a real server with --interface and "
+        "--vip.",
         epilog=_EPILOG,
     )
     parser.add_argument("-n", "--one-in", type=int, default=1, metavar="N", help="every N-th query (default: each)")
@@ -55,20 +59,20 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    places = {arguments.interface: arguments.vip} if arguments.interface else _places(arguments)
-    if places is None:
-        return NO_ANSWER
+    if arguments.interface:
+        sources = [_heard({arguments.interface: arguments.vip}, arguments.one_in, arguments.seconds)]
+    else:
+        sources = _sources(arguments)
     names: Counter[str] = Counter()
     clients: Counter[str] = Counter()
     began = time.monotonic()
     try:
-        for seen, (client, payload) in enumerate(_queries(places, began + arguments.seconds), 1):
-            if seen % arguments.one_in == 0:
-                names[_question(payload)] += 1
-                clients[client] += 1
+        for client, payload in chain.from_iterable(sources):
+            names[_question(payload)] += 1
+            clients[client] += 1
     except OSError as error:
         hint = "; it takes root, or CAP_NET_RAW" if error.errno == errno.EPERM else ""
-        print(f"dnslb: {', '.join(places)}: {error.strerror}{hint}", file=sys.stderr)
+        print(f"dnslb: a packet socket: {error.strerror}{hint}", file=sys.stderr)
         return NO_ANSWER
     except KeyboardInterrupt:
         print()
@@ -81,19 +85,26 @@ def _run(arguments: argparse.Namespace) -> int:
     return OK if total else TROUBLE
 
 
-def _places(arguments: argparse.Namespace) -> dict[str, Collection[IPAddress]] | None:
-    """The interfaces of the daemon, with the addresses that are balanced there now; None: it has been told why not."""
+def _sources(arguments: argparse.Namespace) -> list[Iterator[tuple[str, bytes]]]:
+    """The interfaces of the daemon, one way after the other where there are several."""
     interfaces = ask(arguments, "status")["interfaces"]
     blind = [name for name, each in interfaces.items() if each["engine"] == "xdp"]
-    if blind:
-        hint = "sample on a real server, with --interface and --vip"
-        print(f"dnslb: {', '.join(blind)}: with engine xdp a packet socket sees nothing; {hint}", file=sys.stderr)
-        return None
-    return {name: [ip_address(held) for held in each["held"]] for name, each in interfaces.items()}
+    seen = {name: [ip_address(held) for held in each["held"]] for name, each in interfaces.items() if name not in blind}
+    sources = [_put_aside(arguments, name) for name in blind]
+    return [_heard(seen, arguments.one_in, arguments.seconds), *sources] if seen else sources
 
 
-def _queries(places: Mapping[str, Collection[IPAddress]], end: float) -> Iterator[tuple[str, bytes]]:
-    """Client and payload of each UDP packet that comes in for one of the addresses, until `end`; raises OSError."""
+def _put_aside(arguments: argparse.Namespace, interface: str) -> Iterator[tuple[str, bytes]]:
+    """Client and payload of queries as the daemon's program has put them aside."""
+    end = time.monotonic() + arguments.seconds
+    while (left := end - time.monotonic()) > 0:
+        found = ask(arguments, "sample", interface, str(arguments.one_in), f"{min(left, _AT_A_TIME):g}")
+        yield from ((client, bytes.fromhex(payload)) for client, payload in found)
+
+
+def _heard(places: Mapping[str, Collection[IPAddress]], one_in: int, seconds: float) -> Iterator[tuple[str, bytes]]:
+    """Client and payload of every `one_in`-th UDP packet that comes in for one of the addresses; raises OSError."""
+    end, count = time.monotonic() + seconds, 0
     with ExitStack() as opened, selectors.DefaultSelector() as selector:
         for interface, vips in places.items():
             tap = opened.enter_context(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))
@@ -104,7 +115,9 @@ def _queries(places: Mapping[str, Collection[IPAddress]], end: float) -> Iterato
                 tap, addresses = key.data
                 frame, sender = tap.recvfrom(65535)
                 if sender[2] != _OUTGOING and (found := _query(frame, addresses)) is not None:
-                    yield found
+                    count += 1
+                    if count % one_in == 0:
+                        yield found
 
 
 def _question(payload: bytes) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterator
+from typing import Protocol, runtime_checkable
 
 from dnslb.forwarding import Counters, Forwarding
 from pyvrrp.core.events import IPAddress
@@ -37,3 +38,14 @@ class DataPlane(Protocol):
 
     def close(self) -> None:
         """Detach; idempotent."""
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """An engine whose packets no packet socket sees; it shows some of them itself. Both raise DataPlaneError."""
+
+    def sample(self, one_in: int) -> None:
+        """Put one of so many UDP packets aside, by chance, from now on; 0: no more. As slow as `install`."""
+
+    def samples(self) -> Iterator[tuple[IPAddress, bytes]]:
+        """Client and UDP payload of what was put aside since the last call; of a long payload the beginning."""

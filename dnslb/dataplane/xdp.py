@@ -7,8 +7,9 @@ held addresses that it had; `resume` takes it over from there.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 
 from dnslb.bpf import rtnetlink
 from dnslb.bpf.descriptor import Descriptor
@@ -17,7 +18,16 @@ from dnslb.bpf.syscall import demand_capabilities
 from dnslb.bpf.xdp import Link, Mode
 from dnslb.dataplane import DataPlaneError
 from dnslb.dataplane.xdp_attach import attach, explained, interface_index
-from dnslb.dataplane.xdp_layout import HELD_ROWS, Shape, counters_of, generation, held_rows, held_value, shape_of
+from dnslb.dataplane.xdp_layout import (
+    HELD_ROWS,
+    Shape,
+    counters_of,
+    generation,
+    held_rows,
+    held_value,
+    sample_of,
+    shape_of,
+)
 from dnslb.dataplane.xdp_loading import (
     VALUE_SIZES,
     counter_map,
@@ -26,6 +36,7 @@ from dnslb.dataplane.xdp_loading import (
     held_map,
     load_idle,
     load_program,
+    sample_map,
     table_map,
     try_verifier,
 )
@@ -57,6 +68,10 @@ class Xdp:
         self._generations: Map | None = None
         "None until the first install"
         self._shape: Shape | None = None
+        self._samples: Map | None = None
+        "while it is sampled"
+        self._one_in = 0
+        self._last: Forwarding | None = None
         self._rows, self._held = held_rows(held.lookup(FIRST) or b"")
         "of the held map: where each address is; which are held, as the process before left them"
 
@@ -67,7 +82,7 @@ class Xdp:
         tables, have changed: then the program is replaced.
         """
         with explained(self._interface):
-            shape = shape_of(forwarding)
+            shape = replace(shape_of(forwarding), one_in=self._one_in)
             with table_map(shape) as tables:
                 tables.update(FIRST, generation(forwarding, shape))
                 if self._generations is None or shape != self._shape:
@@ -76,6 +91,32 @@ class Xdp:
                 self._generations.update(FIRST, _descriptor(tables))  # waits until no program runs by the last ones
             self._rows = {address: self._rows[address] for address in _addresses(shape)}
             self._write_held(self._rows)
+        self._last = forwarding
+
+    def sample(self, one_in: int) -> None:
+        """Put one of so many UDP packets aside, by chance, for `samples`; 0: no more. It takes Linux 5.18."""
+        if one_in == self._one_in:
+            return
+        with explained(self._interface):
+            samples = sample_map() if one_in else None
+        before = self._samples, self._one_in
+        self._samples, self._one_in = samples, one_in
+        unused = before[0]
+        try:
+            if self._last is not None:
+                self.install(self._last)
+        except DataPlaneError:
+            unused, (self._samples, self._one_in) = samples, before
+            raise
+        finally:
+            if unused is not None:
+                unused.close()
+
+    def samples(self) -> Iterator[tuple[IPAddress, bytes]]:
+        """Client and UDP payload of what was put aside since the last call; of a long payload the beginning."""
+        with explained(self._interface):
+            while self._samples is not None and (value := self._samples.pop()) is not None:
+                yield sample_of(value)
 
     def hold(self, addresses: frozenset[IPAddress]) -> None:
         """Balance the services of these addresses, and no other; also of those that are installed later."""
@@ -93,7 +134,7 @@ class Xdp:
         if self._link.descriptor >= 0:
             with explained(self._interface):
                 self._link.detach()
-        for each in (self._link, self._held_map, self._counters, self._flows, self._generations):
+        for each in (self._link, self._held_map, self._counters, self._flows, self._generations, self._samples):
             if each is not None:
                 each.close()
 
@@ -123,7 +164,15 @@ class Xdp:
         with ExitStack() as undone:
             generations = undone.enter_context(generation_map(tables))
             generations.update(FIRST, _descriptor(tables))
-            with load_program(shape, rows, self._held_map, self._counters, generations, self._flows) as program:
+            used = {
+                "held": self._held_map,
+                "counters": self._counters,
+                "generations": generations,
+                "flows": self._flows,
+                "samples": self._samples,
+            }
+            maps = {name: each for name, each in used.items() if each is not None}
+            with load_program(shape, rows, maps) as program:
                 self._link.update(program)
             undone.pop_all()
         if self._generations is not None:

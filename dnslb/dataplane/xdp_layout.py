@@ -12,7 +12,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address
 
 from dnslb.dataplane import DataPlaneError
 from dnslb.forwarding import (
@@ -28,6 +28,7 @@ from dnslb.forwarding import (
 from pyvrrp.core.events import IPAddress
 
 XDP_PASS, XDP_TX = 2, 3
+UDP_HEADER = 8
 
 DESTINATION = struct.Struct("<6sH")
 "the MAC address, and one of the next three"
@@ -65,6 +66,11 @@ COUNTERS_SIZE = LAST_TURN + 8
 FLOW = struct.Struct(">16s16sHH")
 "client's address, service's address, client's port, service's port; to the slot, 32 bits"
 
+SAMPLED = 280
+"octets that a sample has of a UDP packet, from its header on: enough for the longest name"
+SAMPLE = struct.Struct(f"<16sI4x{SAMPLED}s")
+"client's address, IPv4 at its end; octets of the packet; the packet"
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -75,6 +81,8 @@ class Shape:
     "without their tables"
     room: int
     "buckets that all tables may have together"
+    one_in: int = 0
+    "of so many UDP packets one is put into the map of samples, by chance; 0: none"
 
 
 def shape_of(forwarding: Forwarding) -> Shape:
@@ -111,6 +119,13 @@ def generation(forwarding: Forwarding, shape: Shape) -> bytes:
     multiplier, rows = peer_rows(forwarding.peers)
     struct.pack_into(f"<{2 + PEER_ROWS}Q", value, MULTIPLIER, multiplier, 0, *rows)
     return bytes(value)
+
+
+def sample_of(value: bytes) -> tuple[IPAddress, bytes]:
+    """Client and UDP payload."""
+    packed, length, datagram = SAMPLE.unpack(value)
+    client = IPv4Address(packed[12:]) if not any(packed[:12]) else IPv6Address(packed)
+    return client, datagram[UDP_HEADER:length]
 
 
 def service_row(index: int) -> int:

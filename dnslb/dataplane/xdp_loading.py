@@ -13,6 +13,7 @@ from dnslb.dataplane.xdp_layout import (
     FLOW,
     HELD_ROW,
     HELD_ROWS,
+    SAMPLE,
     Shape,
     generation_size,
     shape_of,
@@ -25,6 +26,8 @@ PROGRAM = "dnslb"
 "the name that other tools show"
 VALUE_SIZES = {"held": HELD_ROWS * HELD_ROW.size, "counters": COUNTERS_SIZE, "flows": 4}
 "of the maps that outlive a program"
+SAMPLES = 1024
+"that wait to be read at most"
 
 
 def held_map() -> Map:
@@ -53,13 +56,13 @@ def generation_map(tables: Map) -> Map:
     return Map.create(MapType.ARRAY_OF_MAPS, "dnslb_current", value_size=4, inner=tables)
 
 
-def load_program(
-    shape: Shape, rows: Mapping[IPAddress, int], held: Map, counters: Map, generations: Map, flows: Map | None
-) -> Program:
-    """Assemble and load the program of a shape; `rows` are those of the held map."""
-    maps = {"held": held, "counters": counters, "generations": generations}
-    if flows is not None:
-        maps["flows"] = flows
+def sample_map() -> Map:
+    """Of SAMPLE; what comes while it is full is lost."""
+    return Map.create(MapType.QUEUE, "dnslb_samples", key_size=0, value_size=SAMPLE.size, entries=SAMPLES)
+
+
+def load_program(shape: Shape, rows: Mapping[IPAddress, int], maps: Mapping[str, Map]) -> Program:
+    """Assemble and load the program of a shape; `rows` are those of the held map, `maps` those that its text names."""
     return load(assemble(program_text(shape, rows)), maps, PROGRAM)
 
 
@@ -79,4 +82,5 @@ def try_verifier(held: Map, counters: Map) -> None:
     shape = shape_of(Forwarding(mac=bytes(6), services=services))
     rows = {service.address: row for row, service in enumerate(services)}
     with table_map(shape) as tables, generation_map(tables) as generations, flow_map(1) as flows:
-        load_program(shape, rows, held, counters, generations, flows).close()
+        maps = {"held": held, "counters": counters, "generations": generations, "flows": flows}
+        load_program(shape, rows, maps).close()

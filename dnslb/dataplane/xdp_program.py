@@ -1,6 +1,7 @@
 """The XDP program of a Shape, as text for the assembler: dnslb.decision, frame by frame; pure.
 
-It has code for what the shape needs and no other, the plain packet first. The way of a frame:
+It has code for what the shape needs and no other, the plain packet first. Its maps: held, generations, counters, flows,
+samples. The way of a frame:
 
     Ethernet, tags -> the destination among our addresses -> held? -> the generation -> the source among the peers?
     -> IPv4 or IPv6 header -> ports -> the service -> the hash of its spread -> bucket -> slot -> counters -> out
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from dnslb.dataplane import xdp_delivery, xdp_headers
+from dnslb.dataplane import xdp_delivery, xdp_headers, xdp_sample
 from dnslb.dataplane.xdp_headers import raw
 from dnslb.dataplane.xdp_layout import (
     HELD_NUMBER,
@@ -54,13 +55,14 @@ KEY = """
 
 
 def program_text(shape: Shape, rows: Mapping[IPAddress, int]) -> str:
-    """The program; `rows` says where in the held map each address is. Its maps: held, generations, counters, flows."""
+    """The program; `rows` says where in the held map each address is."""
     numbers = {service.address: rows[service.address] + 1 for service in shape.services if service.protocols}
     families = frozenset(address.version for address in numbers)
     if not families:
         return f"w0 = {XDP_PASS}\nexit"
     services = {family: _Dispatch(shape, numbers, family) for family in sorted(families)}
-    parts = [NAMES, xdp_delivery.NAMES, xdp_headers.ethernet(shape.mac), xdp_headers.tags()]
+    sampling = [xdp_sample.NAMES, xdp_sample.KEEP_CONTEXT] if shape.one_in else []
+    parts = [NAMES, xdp_delivery.NAMES, *sampling, xdp_headers.ethernet(shape.mac), xdp_headers.tags()]
     parts += [_address_4(numbers), _held(4), xdp_headers.ipv4()] if 4 in families else ["ipv4:\ngoto pass"]
     parts += [_address_6(numbers), _held(6), xdp_headers.ipv6()] if 6 in families else ["ipv6:\ngoto pass"]
     parts += [dispatch.text() for dispatch in services.values()]
@@ -76,6 +78,7 @@ class _Dispatch:
 
     def __init__(self, shape: Shape, numbers: Mapping[IPAddress, int], family: int) -> None:
         self._family = family
+        self._one_in = shape.one_in
         self.places: set[str] = set()
         "labels of xdp_delivery that the text goes to"
         self._by_port: dict[int, tuple[int, Service, Protocol]] = {}
@@ -104,6 +107,7 @@ class _Dispatch:
         later = dict.fromkeys(self._first, (0, "", xdp_delivery.NO_OWNER))
         return f"""
         ports{self._family}:
+            {xdp_sample.sampled(self._family, self._one_in) if self._one_in else ""}
             {self._ports(client=0, service=2)}
             {self._tree("packet", packets)}
         fragment{self._family}:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dnslb.health.check import Action, Band, Check, CheckGroup
 from dnslb.health.pace import Schedule
 from dnslb.health.report import CommonCause, Health, State
-from dnslb.health.verdict import Verdict
+from dnslb.health.verdict import REFUSED, TIMEOUT, Verdict
 from pyvrrp.core.events import IPAddress
 from pyvrrp.core.tracking import Tracker
 
@@ -20,6 +21,8 @@ _DEAD_BAND = 0.05
 "changes of a weight that are not worth a new table"
 _EWMA = 0.2
 "the part of a new latency in the mean"
+_REFUSAL = 5.0
+"seconds in which a silence after a refusal says nothing new: a kernel sends one ICMP error a second to one address"
 
 
 class CheckState:
@@ -37,6 +40,8 @@ class CheckState:
         "the last bad one"
         self.at = 0.0
         "monotonic seconds of the last verdict"
+        self.refused_at = -math.inf
+        "when it was last said that nothing listens; an answer since then is the end of it"
         self.failing = 0
         "failures in a row up to now"
         self.latency: float | None = None
@@ -62,10 +67,13 @@ class CheckState:
         """Take a verdict; the first one counts at once, then `rise` or `fall` in a row."""
         self.last, self.at = verdict, now
         self.tracker.report(verdict.ok, verdict.detail, now)
+        if verdict.cause == REFUSED:
+            self.refused_at = now
         if not verdict.ok:
             self.bad = verdict
             self.failing += 1
             return
+        self.refused_at = -math.inf
         self.good = verdict
         self.failing = 0
         known = verdict.elapsed if self.latency is None else self.latency
@@ -163,13 +171,22 @@ def common_causes(servers: Mapping[IPAddress, Sequence[tuple[str, CheckState]]])
         verdicts = {address: checks[place][1].last for address, checks in by_place.items() if place in checks}
         if len(verdicts) < len(servers) or any(verdict is None or verdict.ok for verdict in verdicts.values()):
             continue
-        for cause in dict.fromkeys(verdict.cause for verdict in verdicts.values() if verdict):
-            having = [address for address, verdict in verdicts.items() if verdict and verdict.cause == cause]
+        causes = {address: _cause(place, checks) for address, checks in by_place.items()}
+        for cause in dict.fromkeys(causes.values()):
+            having = [address for address, its in causes.items() if its == cause]
             label, state = by_place[having[0]][place]
             if len(having) > 1 and state.last is not None:
                 addresses = frozenset(having)
                 found.append(CommonCause(check=label, cause=cause, detail=state.last.detail, servers=addresses))
     return tuple(found)
+
+
+def _cause(place: tuple[str, int], checks: Mapping[tuple[str, int], tuple[str, CheckState]]) -> str:
+    """Why a server fails a check: silence where another check, or this one, has just been refused is a refusal too."""
+    _, state = checks[place]
+    cause = state.last.cause if state.last else ""
+    refused = any(state.at - other.refused_at < _REFUSAL for _, other in checks.values())
+    return REFUSED if cause == TIMEOUT and refused else cause
 
 
 def _by_place(checks: Sequence[tuple[str, CheckState]]) -> Mapping[tuple[str, int], tuple[str, CheckState]]:

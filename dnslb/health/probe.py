@@ -16,7 +16,7 @@ import dns.message
 from dnslb.health.answer import judge
 from dnslb.health.query import DnsCheck, Malformed, make_query, mismatch, parse
 from dnslb.health.sockets import open_socket, socket_address
-from dnslb.health.verdict import Transport, Verdict, combine
+from dnslb.health.verdict import REFUSED, TIMEOUT, Transport, Verdict, combine
 
 _LATE = 0.1
 "seconds that a timeout may come late before the lateness counts as ours"
@@ -64,9 +64,9 @@ async def _ask(check: DnsCheck, transport: Transport, started: float) -> Verdict
                 case _:
                     assert_never(transport)
     except TimeoutError:
-        cause, detail = "timeout", f"no answer from {over} within {check.timeout:g} s{exchange.heard}"
+        cause, detail = TIMEOUT, f"no answer from {over} within {check.timeout:g} s{exchange.heard}"
     except ConnectionRefusedError:
-        cause, detail = "refused", f"connection refused by {over}: nothing listens there"
+        cause, detail = REFUSED, f"connection refused by {over}: nothing listens there"
     except EOFError:
         cause, detail = "closed", f"connection closed by {over} before the answer was complete{exchange.heard}"
     except OSError as error:

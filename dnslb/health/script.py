@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dnslb.health.check import MiscProbe
 from dnslb.health.process import Process
 from dnslb.health.text import shortened
-from dnslb.health.verdict import Verdict
+from dnslb.health.verdict import TIMEOUT, Verdict
 from pyvrrp.config.model import Globals
 from pyvrrp.daemon.plugins import UnknownAccount, account, problems
 
@@ -42,7 +42,7 @@ class Script:
         """
         started = time.monotonic()
         if self._process is not None and not self._process.ended:
-            return Verdict(False, f"{self._name} still runs, though it timed out", 0.0, cause="timeout")
+            return Verdict(False, f"{self._name} still runs, though it timed out", 0.0, cause=TIMEOUT)
         try:
             process = self._process = await self._start(settings)
         except _NotRun as error:
@@ -53,7 +53,7 @@ class Script:
         except TimeoutError:
             process.terminate()
             detail = f"{self._name} timed out after {self._probe.timeout:g} s{_said(process)}"
-            return Verdict(False, detail, time.monotonic() - started, cause="timeout")
+            return Verdict(False, detail, time.monotonic() - started, cause=TIMEOUT)
         except asyncio.CancelledError:
             process.kill()
             raise

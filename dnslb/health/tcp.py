@@ -9,7 +9,7 @@ import time
 
 from dnslb.health.check import TcpProbe
 from dnslb.health.sockets import connected, open_socket, socket_address
-from dnslb.health.verdict import Verdict
+from dnslb.health.verdict import REFUSED, TIMEOUT, Verdict
 
 
 async def connect(probe: TcpProbe) -> Verdict:
@@ -21,9 +21,9 @@ async def connect(probe: TcpProbe) -> Verdict:
             async with asyncio.timeout(probe.timeout):
                 await connected(sock, socket_address(server.address, server.port))
     except TimeoutError:
-        cause, detail = "timeout", f"no connection to {server} over tcp within {probe.timeout:g} s"
+        cause, detail = TIMEOUT, f"no connection to {server} over tcp within {probe.timeout:g} s"
     except ConnectionRefusedError:
-        cause, detail = "refused", f"connection refused by {server} over tcp: nothing listens there"
+        cause, detail = REFUSED, f"connection refused by {server} over tcp: nothing listens there"
     except OSError as error:
         reason = error.strerror or os.strerror(error.errno or 0)
         cause, detail = "unreachable", f"can't connect to {server} over tcp: {reason}"

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 import dns.rdatatype
 
-from dnslb.health.block import CheckBlock
 from dnslb.health.probe import probe
 from dnslb.health.verdict import Verdict
+from dnslb.health.vrrp_dns_check import CheckBlock
 from pyvrrp.daemon.plugins import Report
 
 

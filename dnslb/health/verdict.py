@@ -6,6 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+TIMEOUT = "timeout"
+"the cause of a failure: nobody answers"
+REFUSED = "refused"
+"the cause of a failure: a reset or an ICMP error says that nothing listens"
 _TOLD = 2
 "sentences of one verdict"
 
@@ -40,8 +44,12 @@ class Verdict:
 
 
 def combine(verdicts: Sequence[Verdict]) -> Verdict:
-    """One verdict out of those of several questions: healthy when all are, as late as the latest."""
+    """One verdict out of those of several questions: healthy when all are, as late as the latest.
+
+    A refusal says more than a silence beside it: a kernel tells of a closed port once in a second, not each time.
+    """
     ok = all(verdict.ok for verdict in verdicts)
+    causes = [verdict.cause for verdict in verdicts if verdict.cause]
     details = list(dict.fromkeys(verdict.detail for verdict in verdicts if verdict.ok is ok))
     if len(details) > _TOLD:
         details[_TOLD:] = [f"and {len(details) - _TOLD} more"]
@@ -49,7 +57,7 @@ def combine(verdicts: Sequence[Verdict]) -> Verdict:
         ok,
         "; ".join(details),
         max(verdict.elapsed for verdict in verdicts),
-        cause=next((verdict.cause for verdict in verdicts if verdict.cause), ""),
+        cause=REFUSED if REFUSED in causes else next(iter(causes), ""),
         remarks=tuple(dict.fromkeys(remark for verdict in verdicts for remark in verdict.remarks)),
         serial=next((verdict.serial for verdict in verdicts if verdict.serial is not None), None),
         nsid=next((verdict.nsid for verdict in verdicts if verdict.nsid), ""),

@@ -27,7 +27,7 @@ from dnslb.health.probe import probe as ask
 from dnslb.health.query import Binding, DnsCheck, Malformed, make_query, mismatch, parse
 from dnslb.health.sockets import socket_address
 from dnslb.health.tap import ETH_P_IP, ETH_P_IPV6, Tap
-from dnslb.health.verdict import Transport, Verdict, combine
+from dnslb.health.verdict import REFUSED, TIMEOUT, Transport, Verdict, combine
 from dnslb.model import Endpoint
 from pyvrrp.core.events import IPAddress
 
@@ -106,7 +106,7 @@ class VipPath:
                 f"no answer from {over} within {question.timeout:g} s:"
                 " is that address on its loopback, and does the server listen on it?"
             )
-            cause = "timeout"
+            cause = TIMEOUT
         except OSError as error:
             cause, detail = "unreachable", f"can't ask {over}: {error.strerror or error}"
         return Verdict(False, detail, time.monotonic() - started, cause=cause)
@@ -212,7 +212,7 @@ async def _ask_local(question: DnsCheck, vip: Endpoint) -> Verdict:
 
 def _refused(over: str, elapsed: float) -> Verdict:
     detail = f"refused by {over}: the address is there, but nothing listens on it"
-    return Verdict(False, detail, elapsed, cause="refused")
+    return Verdict(False, detail, elapsed, cause=REFUSED)
 
 
 @contextmanager

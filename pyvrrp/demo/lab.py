@@ -189,7 +189,7 @@ class Lab:
             shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
-def eventually(condition: Callable[[], bool], what: str, timeout: float = 10.0, every: float = 0.01) -> float:
+def eventually(condition: Callable[[], bool], what: str, timeout: float = 30.0, every: float = 0.01) -> float:
     """Wait until `condition` holds and return the seconds it took; LabError after `timeout`."""
     began = time.monotonic()
     while not condition():

@@ -70,7 +70,7 @@ def start(scenario: str, directory: Path) -> subprocess.Popen[str]:
 def told(scenario: str, directory: Path) -> str:
     """All that a demo tells; it must end well, and leave nothing."""
     demo = start(scenario, directory)
-    text = demo.communicate(timeout=110)[0]
+    text = demo.communicate(timeout=400)[0]
     assert demo.returncode == 0, text
     assert left(scenario) == []
     assert "Traceback" not in text
@@ -81,12 +81,12 @@ def stop(scenario: str, directory: Path, moment: str, number: signal.Signals) ->
     """Stop a demo where it tells `moment` (or as it has made its first host): it must leave nothing."""
     demo = start(scenario, directory)
     if not moment:
-        eventually(lambda: len(names("demo.")) > 1, "it has begun", 20)
+        eventually(lambda: len(names("demo.")) > 1, "it has begun")
     else:
         while moment not in (line := demo.stdout.readline()):
             assert line, "it ended before"
     demo.send_signal(number)
-    text = demo.communicate(timeout=20)[0]
+    text = demo.communicate(timeout=60)[0]
     assert demo.returncode == 130, text
     assert left(scenario) == [], text
     assert "Traceback" not in text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from ipaddress import ip_address
@@ -173,8 +172,6 @@ class Balancer:
         self.health: dict[str, Health] = {}
         "by address"
         self.causes: tuple[CommonCause, ...] = ()
-        self.times: dict[tuple[str, State], float] = {}
-        "when a server came to a state last, monotonic seconds"
         self.hops: dict[str, Hop] = {}
 
     def hold_vip(self) -> None:
@@ -184,7 +181,7 @@ class Balancer:
     def run(self, main: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine in the host's loop, to its end."""
         done: Future[Any] = asyncio.run_coroutine_threadsafe(main, self._loop)
-        return done.result(30)
+        return done.result(60)
 
     def watch(self, text: str, *servers: DnsServer) -> None:
         """Have the monitor watch what a file says."""
@@ -206,13 +203,13 @@ class Balancer:
 
         return self.run(status())
 
-    def until(self, wanted: Callable[[], bool], what: str, timeout: float = 10.0) -> None:
+    def until(self, wanted: Callable[[], bool], what: str, timeout: float = 40.0) -> None:
         """Wait until what was reported is as wanted."""
         with self._heard:
             if not self._heard.wait_for(wanted, timeout):
                 raise LabError(f"{what}: not within {timeout:g} s: {self.health} {self.causes}")
 
-    def state(self, server: DnsServer, state: State, timeout: float = 10.0) -> Health:
+    def state(self, server: DnsServer, state: State, timeout: float = 40.0) -> Health:
         """That a server is in this state, or comes to be."""
         self.until(
             lambda: server.own4 in self.health and self.health[server.own4].state is state,
@@ -238,10 +235,7 @@ class Balancer:
         with self._heard:
             match report:
                 case HealthChanged(address=address, health=health):
-                    before = self.health.get(str(address))
                     self.health[str(address)] = health
-                    if before is None or before.state is not health.state:
-                        self.times[str(address), health.state] = time.monotonic()
                 case CommonCausesChanged(causes=causes):
                     self.causes = causes
             self._heard.notify_all()

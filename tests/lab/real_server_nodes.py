@@ -142,7 +142,7 @@ class Client:
             command = f"neigh replace {vip} lladdr {server.mac} dev eth0 nud permanent"
             self.host.run(["ip", *command.split()])
 
-    def ask(self, vip: str, *options: str, timeout: int = 1) -> str:
+    def ask(self, vip: str, *options: str, timeout: int = 3) -> str:
         """The address that the VIP gives for NAME; empty when no valid answer comes."""
         argv = ["dig", f"@{vip}", NAME, "A", "+short", f"+timeout={timeout}", "+tries=1", *options]
         done = self.host.run(argv, check=False)
@@ -161,12 +161,12 @@ class Questions:
     def __init__(self, host: Host, vip: str) -> None:
         family = socket.AF_INET6 if ":" in vip else socket.AF_INET
         self._socket = host.call(lambda: socket.socket(family, socket.SOCK_DGRAM))
-        self._socket.settimeout(1.0)
+        self._socket.settimeout(3.0)
         self._vip = vip
         self._closed = Event()
         self.asked = 0
         self.lost = 0
-        "questions without an answer from the VIP within a second"
+        "questions without an answer from the VIP within three seconds: a busy machine may keep anybody waiting"
         self.longest = 0.0
         "seconds until an answer came, at most"
         host.listeners.append(self)

@@ -20,11 +20,11 @@ import dns.rdatatype
 import pytest
 import uvloop
 
-from dnslb.health.block import CheckBlock
 from dnslb.health.probe import probe
 from dnslb.health.query import DnsCheck
 from dnslb.health.tracker import DnsTracker
 from dnslb.health.verdict import Transport, Verdict
+from dnslb.health.vrrp_dns_check import CheckBlock
 from pyvrrp.config.model import NOWHERE
 
 pytestmark = [

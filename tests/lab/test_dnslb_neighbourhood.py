@@ -27,7 +27,7 @@ def balancer(lab: Lab) -> Balancer:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arp_watch, "WAIT", 0.2)
+    monkeypatch.setattr(arp_watch, "WAIT", 0.5)
 
 
 def found(balancer: Balancer, *servers: DnsServer, held: bool, balancers: tuple[Host, ...] = ()) -> list[Leak]:

@@ -161,7 +161,7 @@ def test_an_address_that_is_wrong(server, commands, settings, codes):
 def test_an_ipv6_vip_on_a_real_interface(lab, server):
     server.ip(f"addr add {VIP6}/64 dev eth0 nodad")
     server.unbound(*WILDCARD, "interface-automatic: yes")
-    assert resolved(lab, VIP6) == server.mac
+    eventually(lambda: resolved(lab, VIP6) == server.mac, "it answers Neighbor Discovery")
     assert server.codes(VIP6) == ["vip-exposed"]
 
 

@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from ipaddress import ip_address
 from random import Random
 
 import pytest
@@ -180,6 +181,39 @@ def test_whatever_octets_follow_an_address_of_ours(plane: Unattached, data: st.D
         decision = Decider(FORWARDING, HELD).decide(frame, Memory())
         ran = plane.run(frame)
         assert (VERDICTS[ran.verdict], ran.frame) == (decision.verdict.name, decision.frame)
+
+
+def test_a_program_that_samples_decides_the_same_and_shows_queries() -> None:
+    """Whole names, also the longest, of both families, behind tags and extension headers; of TCP and errors nothing."""
+    longest = ".".join(["x" * 63, "y" * 63, "z" * 63, "w" * 61])
+    sent = []
+    with Conformance() as both:
+        both.plane.engine.sample(1)
+        for each in frames(23, 1500):
+            if len(each.data) >= SHORTEST:
+                both.check(each.data, each.kind)
+                assert len([*both.plane.engine.samples()]) <= 1
+        for source, own in (("198.51.100.7", "192.0.2.53"), ("2001:db8:1::7", "2001:db8::53")):
+            for name, tags in (("www.example", ()), (longest, (0x8100,))):
+                payload = query(labels(name))
+                both.check(ethernet(ip(source, own, UDP, udp(source, 4242, own, 53, payload)), tags=tags))
+                sent.append((ip_address(source), payload))
+            both.check(ethernet(ip(source, own, TCP, tcp(source, 4242, own, 53, flags=SYN))))
+        assert [*both.plane.engine.samples()] == sent
+        both.plane.engine.sample(4)
+        frame = ethernet(ip("198.51.100.7", "192.0.2.53", UDP, udp("198.51.100.7", 4242, "192.0.2.53", 53, bytes(20))))
+        for _ in range(1000):
+            both.plane.run(frame)
+        assert 150 < len([*both.plane.engine.samples()]) < 350
+        both.plane.engine.sample(0)
+        both.plane.run(frame)
+        assert [*both.plane.engine.samples()] == []
+
+
+def test_with_as_many_services_as_there_may_be_it_samples_too() -> None:
+    some = many_services()
+    with Unattached(replace(FORWARDING, services=some), frozenset(each.address for each in some)) as plane:
+        plane.engine.sample(1)
 
 
 def test_what_is_not_held_passes_and_what_is_held_later_is_balanced() -> None:

@@ -10,9 +10,9 @@ import dns.name
 import dns.rcode
 import pytest
 
-from dnslb.health.block import CheckBlock
 from dnslb.health.query import DnsCheck
 from dnslb.health.tracker import DnsTracker
+from dnslb.health.vrrp_dns_check import CheckBlock
 from pyvrrp.config.model import NOWHERE
 from tests.unit.dns_responder import LOOPS, Responder, Run, datagram, on_loop, with_rcode
 

@@ -7,12 +7,14 @@ from ipaddress import ip_address
 import pytest
 
 from dnslb import config as virtual_servers
+from dnslb.balancer import sampling
 from dnslb.balancer.admin import FILE
 from dnslb.balancer.balancer import Balancer
 from dnslb.balancer.commands import carry_out
 from dnslb.balancer.setup import setup
 from dnslb.balancer.status import summary
 from dnslb.balancer.tracker import ability
+from dnslb.dataplane import DataPlaneError
 from dnslb.flow_hash import bucket_of_source_port
 from dnslb.forwarding import Counters
 from dnslb.maglev import maglev_table
@@ -67,9 +69,25 @@ class Plane:
         pass
 
 
-def on_balancer(scene, tmp_path, extra="", text=TEXT):
+class SamplingPlane(Plane):
+    """One that puts a packet aside each time it is asked, as long as it is to."""
+
+    one_in = 0
+    broken = ""
+
+    def sample(self, one_in):
+        if self.broken:
+            raise DataPlaneError(self.broken)
+        self.one_in = one_in
+
+    def samples(self):
+        yield from [(ip_address("2001:db8::7"), b"\x12\x34")] if self.one_in else []
+
+
+def on_balancer(scene, tmp_path, extra="", text=TEXT, plane=None):
     async def main():
-        plane = Plane()
+        nonlocal plane
+        plane = plane or Plane()
         balancer = Balancer(lambda *_: (plane, "nft on lo"), tmp_path / FILE)
         try:
             configure(balancer, extra, text)
@@ -146,6 +164,48 @@ def test_what_makes_no_sense_is_refused_in_one_line(tmp_path, words, why):
     async def scene(balancer, plane):
         with pytest.raises(CommandRefused, match=why.replace("[", r"\[")):
             await carry_out(balancer, words)
+
+    on_balancer(scene, tmp_path)
+
+
+def test_an_engine_that_no_packet_socket_sees_is_sampled_by_the_daemon(tmp_path, monkeypatch):
+    monkeypatch.setattr(sampling, "_EVERY", 0.0)
+
+    async def scene(balancer, plane):
+        found = await carry_out(balancer, ["sample", "lo", "8", "0.01"])
+        assert found[0] == ("2001:db8::7", "1234")
+        assert plane.one_in == 0, "the program is as it was"
+        first = asyncio.ensure_future(carry_out(balancer, ["sample", "lo", "8", "9"]))
+        await asyncio.sleep(0)
+        with pytest.raises(CommandRefused, match="lo is being sampled already"):
+            await carry_out(balancer, ["sample", "lo", "8", "1"])
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        await balancer.interfaces["lo"].do(lambda: None)
+        assert plane.one_in == 0, "whoever asked is gone"
+        plane.broken = "lo: an old kernel"
+        with pytest.raises(CommandRefused, match="it can't be sampled: lo: an old kernel"):
+            await carry_out(balancer, ["sample", "lo", "8", "1"])
+
+    on_balancer(scene, tmp_path, plane=SamplingPlane())
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["lo", "1", "1"], "lo has engine nft: listen there with a packet socket"),
+        (["eth9", "1", "1"], "nothing is balanced on eth9"),
+        (["lo", "one", "1"], "two numbers are needed"),
+        (["lo", "0", "1"], "at least 1"),
+        (["lo", "1", "11"], "at most 10 s at a time"),
+        (["lo", "1", "nan"], "at most 10 s at a time"),
+    ],
+)
+def test_what_can_not_be_sampled_is_refused_in_one_line(tmp_path, words, why):
+    async def scene(balancer, plane):
+        with pytest.raises(CommandRefused, match=why):
+            await carry_out(balancer, ["sample", *words])
 
     on_balancer(scene, tmp_path)
 

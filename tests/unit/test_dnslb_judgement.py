@@ -12,7 +12,7 @@ from dnslb.health.judgement import CheckState, common_causes, in_band, judge_ser
 from dnslb.health.pace import Schedule
 from dnslb.health.query import Binding
 from dnslb.health.report import CommonCause, Health, State
-from dnslb.health.verdict import Verdict
+from dnslb.health.verdict import Verdict, combine
 from dnslb.model import Endpoint
 from pyvrrp.core.events import IPAddress
 
@@ -225,6 +225,40 @@ def test_one_that_is_down_for_a_reason_of_its_own_does_not_hide_it() -> None:
     (found,) = common_causes(servers(BAD, SERVFAIL, SERVFAIL))
     assert (found.cause, found.servers) == ("SERVFAIL", {B, C})
     assert [each.cause for each in common_causes(servers(BAD, SERVFAIL, SERVFAIL, BAD))] == ["timeout", "SERVFAIL"]
+
+
+REFUSED = Verdict(False, "connection refused", 0.001, cause="refused")
+
+
+def test_a_silence_after_a_refusal_is_one_too() -> None:
+    """A kernel sends one ICMP error a second: of several checks of a closed port only some hear of it."""
+    dead = servers(REFUSED, REFUSED)
+    for _, its in (dead[A][0], dead[B][0]):
+        its.handle(BAD, 1.0)
+    assert [each.cause for each in common_causes(dead)] == ["refused"]
+    for _, its in (dead[A][0], dead[B][0]):
+        its.handle(BAD, 6.0)
+    assert [each.cause for each in common_causes(dead)] == ["timeout"], "it may be another one by now"
+
+
+def test_a_silence_is_a_refusal_where_another_check_of_the_server_is_refused() -> None:
+    dead = {each: [("DNS_CHECK www A", state(BAD)), ("VIP_CHECK", state(REFUSED))] for each in (A, B)}
+    assert [each.cause for each in common_causes(dead)] == ["refused", "refused"]
+    mixed = {**dead, C: [("DNS_CHECK www A", state(BAD)), ("VIP_CHECK", state(BAD))]}
+    assert [(each.check, each.cause, each.servers) for each in common_causes(mixed)] == [
+        ("DNS_CHECK www A", "refused", {A, B}),
+        ("VIP_CHECK", "refused", {A, B}),
+    ]
+
+
+def test_an_answer_ends_a_refusal() -> None:
+    back = {each: [("DNS_CHECK www A", state(REFUSED, GOOD, BAD))] for each in (A, B)}
+    assert [each.cause for each in common_causes(back)] == ["timeout"]
+
+
+def test_of_several_questions_a_refusal_says_more_than_a_silence() -> None:
+    assert combine([BAD, REFUSED]).cause == combine([REFUSED, BAD]).cause == "refused"
+    assert combine([BAD, SERVFAIL]).cause == "timeout"
 
 
 def test_it_is_seen_before_the_servers_are_down_for_it() -> None:

@@ -11,7 +11,18 @@ from dnslb.health.check import CheckGroup
 from dnslb.health.report import State
 from dnslb.model import FlapDamping, MinUp, OnEmpty, SorryServer
 from dnslb.pool import Pool
-from dnslb.pool_events import Admin, NeighbourChanged, PanicStarted, QuorumLost, ServerDown, Startup, TableWanted
+from dnslb.pool_events import (
+    Admin,
+    AdminChanged,
+    Drained,
+    NeighbourChanged,
+    PanicStarted,
+    QuorumLost,
+    ServerDown,
+    Startup,
+    TableWanted,
+    TimerExpired,
+)
 from tests.pools import SORRY, A, B, C, D, Driver, common, health, real, virtual
 
 SORRY_SERVER = SorryServer(address=SORRY)
@@ -357,6 +368,24 @@ def test_drain():
 def test_without_connections_a_server_is_drained_at_once(options):
     driver = Driver(replace(virtual(), **options))
     assert driver.admin(A, Admin.DRAIN) == ["Drained a"]
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+def test_after_a_restart_a_server_that_drains_is_not_drained_before_anything_is_known(alpha):
+    """Its connections go on by the table of the process before."""
+    pool = Pool(virtual(real(A, drain=30, alpha=alpha), real(B)))
+    pool.handle(AdminChanged(A, Admin.DRAIN), 0.0)
+    assert Drained(pool.members[A].server) not in pool.handle(Startup(), 0.0)
+    pool.handle(NeighbourChanged(A, True), 0.5)
+    pool.handle(health(A, State.UP), 1.0)
+    assert not pool.members[A].drained
+    assert Drained(pool.members[A].server) in pool.handle(TimerExpired(), 30.5)
+
+
+def test_after_a_restart_a_server_that_is_gone_is_drained():
+    driver = Driver(known=False, up=False)
+    driver.admin(A, Admin.DRAIN)
+    assert driver.neighbour(A, False) == ["ServerDown a", "Drained a"]
 
 
 def test_a_server_that_dies_while_it_drains_is_drained():
