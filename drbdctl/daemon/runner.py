@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import assert_never
 
 from drbdctl.daemon.eyes import Eyes
@@ -42,7 +41,7 @@ from drbdctl.failover.machine import Failover, Phase
 from drbdctl.failover.plan import Demote, Planned, UnmountVolume
 from drbdctl.failover.planner import judge
 from drbdctl.settings import Nfs, Storage
-from drbdctl.steps import command, nfs, transaction
+from drbdctl.steps import command, nfs, self_fence, transaction
 from drbdctl.steps.effect import Run as Runs
 from drbdctl.steps.effect import StepFailed as EffectFailed
 from drbdctl.steps.hands import Hands
@@ -243,7 +242,7 @@ class StorageRunner:
                     if self.machine.phase is Phase.HELD:
                         self._answer(self._closing, why)
                 case Reboot(why):
-                    _reboot(f"{self.name}: {why}")
+                    self_fence.go_down(f"{self.name}: {why}")
                 case Tell(what):
                     _LOG.warning("%s: %s", self.name, what)
                 case _:
@@ -358,12 +357,3 @@ class StorageRunner:
             "alarm": self.alarm,
             "stuck": list(self._hands.stuck),
         }
-
-
-def _reboot(why: str) -> None:
-    _LOG.critical("%s: rebooting at once", why)
-    try:
-        Path("/proc/sys/kernel/sysrq").write_text("1")
-        Path("/proc/sysrq-trigger").write_text("b")
-    except OSError as error:
-        _LOG.critical("%s: it can't be rebooted: %s; switch it off", why, error.strerror)
