@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from drbdctl.failover import evidence, fitness, planner, takeover
+from drbdctl.failover.budget import Budget
 from drbdctl.failover.events import Closed, Opened
-from drbdctl.failover.group import Group
-from drbdctl.failover.machine import Failover, Phase
+from drbdctl.failover.machine import Failover
 from drbdctl.failover.memory import Memory
 from drbdctl.failover.plan import Plan, Promote
 from drbdctl.failover.refusal import Refusal, Verdict
@@ -38,10 +38,6 @@ def UpToDate_is_believed(patch):
 
 def silence_is_proof(patch):
     patch.setattr(takeover, "_exclusive", lambda seen, group, resource: [f"{resource.name}: nobody is there"])
-
-
-def a_bitmap_always_proves(patch):
-    patch.setattr(Group, "bitmap_proves", lambda *_: True)
 
 
 def protocol_A_is_taken_for_C(patch):
@@ -106,11 +102,6 @@ def a_failed_promotion_is_left_half_done(patch):
     patch.setattr(Failover, "_give_up", careless)
 
 
-def a_failed_disk_is_served_from(patch):
-    patch.setattr(fitness, "data_lost", lambda *_: [])
-    patch.setattr("drbdctl.failover.rules.data_lost", lambda *_: [])
-
-
 def unknown_words_take_the_role_away(patch):
     patch.setattr(Seen, "demoted", lambda self, resource: not self.primary(resource))
 
@@ -130,11 +121,8 @@ def a_node_that_never_lets_go(patch):
 
 
 def a_serving_node_that_is_judged_like_a_standby(patch):
-    patch.setattr("drbdctl.failover.machine.serving", lambda seen, group: fitness.standby(seen, group, self_budget()))
-
-
-def self_budget():
-    return Failover(Group(name="", resources=())).budget
+    budget = Budget()
+    patch.setattr("drbdctl.failover.machine.serving", lambda seen, group: fitness.standby(seen, group, budget))
 
 
 def a_kernel_that_lets_two_be_primary(patch):
@@ -147,29 +135,24 @@ def a_kernel_that_lets_two_be_primary(patch):
     without("peer_not_primary", "peer_agrees", "peer_silent", "fresh_and_alone")(patch)
 
 
-assert Phase  # what is patched above is what the machine uses
-
-
 @pytest.mark.parametrize(
     ("mistake", "rules", "seeds"),
     [
-        (without("fresh_and_alone"), {"stale data", "two Primaries"}, 100),
-        (without("peer_silent", "fresh_and_alone"), {"stale data", "two Primaries"}, 100),
-        (UpToDate_is_believed, {"stale data", "two Primaries"}, 400),
-        (silence_is_proof, {"stale data", "two Primaries", "split brain"}, 400),
-        (a_bitmap_always_proves, {"stale data", "two Primaries", "split brain"}, 400),
-        (protocol_A_is_taken_for_C, {"stale data", "lost writes"}, 400),
-        (what_was_complete_once_is_complete, {"stale data"}, 400),
-        (an_isolated_primary_that_goes_on, {"two Primaries", "split brain"}, 400),
-        (the_gate_opens_with_the_promotion, {"address"}, 20),
-        (the_gate_closes_before_it_is_secondary, {"address", "liveness"}, 400),
-        (what_is_ours_is_forgotten, {"liveness"}, 100),
-        (a_failed_promotion_is_left_half_done, {"liveness"}, 400),
-        (a_failed_disk_is_served_from, {"liveness", "lost writes", "stale data"}, 400),
+        (without("fresh_and_alone"), {"stale data", "two Primaries"}, 50),
+        (without("peer_silent", "fresh_and_alone"), {"stale data", "two Primaries"}, 50),
+        (UpToDate_is_believed, {"stale data"}, 100),
+        (silence_is_proof, {"two Primaries"}, 100),
+        (protocol_A_is_taken_for_C, {"stale data"}, 200),
+        (what_was_complete_once_is_complete, {"stale data"}, 200),
+        (an_isolated_primary_that_goes_on, {"two Primaries"}, 200),
+        (the_gate_opens_with_the_promotion, {"address"}, 10),
+        (the_gate_closes_before_it_is_secondary, {"liveness"}, 200),
+        (what_is_ours_is_forgotten, {"liveness"}, 50),
+        (a_failed_promotion_is_left_half_done, {"liveness"}, 200),
         (unknown_words_take_the_role_away, {"known"}, 200),
         (a_refusal_without_its_rule, {"refusal"}, 200),
-        (a_node_that_never_lets_go, {"liveness"}, 50),
-        (a_serving_node_that_is_judged_like_a_standby, {"known", "liveness"}, 200),
+        (a_node_that_never_lets_go, {"liveness"}, 100),
+        (a_serving_node_that_is_judged_like_a_standby, {"known", "liveness"}, 100),
         (a_kernel_that_lets_two_be_primary, {"two Primaries"}, 50),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
@@ -177,4 +160,4 @@ assert Phase  # what is patched above is what the machine uses
 def test_it_is_found(monkeypatch, mistake, rules, seeds):
     mistake(monkeypatch)
     broken = (violation(draw(seed)) for seed in range(seeds))
-    assert rules & {found.rule for found in broken if found is not None}
+    assert any(found.rule in rules for found in broken if found is not None)

@@ -65,7 +65,7 @@ def _setting(random: Random, promise: str) -> Setting:
         for number in range(random.choice((1, 1, 2))):
             volumes.append(GroupVolume(number, minor, f"/dev/drbd{minor}"))
             minor += 1
-        protocol = "A" if random.random() < 0.1 else "C"
+        protocol = "A" if random.random() < 0.2 else "C"
         resources.append(
             GroupResource(name=name, volumes=tuple(volumes), protocol=protocol, link_timeout=1.5, **fencing)
         )
@@ -143,7 +143,7 @@ def _fault(random: Random, promise: str, setting: Setting, at: float) -> Fault:
     weighted: list[tuple[int, Callable[[], Fault]]] = [
         (16, lambda: PowerCut(**there)),
         (14 if cuttable else 0, lambda: _cut(random, at, seconds, host, network)),
-        (6 if everything or promise == WITNESS else 0, lambda: Isolation(**there)),
+        (30 if promise == WITNESS else 6 if everything else 0, lambda: Isolation(**there)),
         (5 if everything else 0, lambda: Standstill(**there)),
         (6, lambda: DiskFailure(**there, resource=resource, volume=volume)),
         (8, lambda: DaemonKilled(at=at, seconds=min(seconds, 8.0), host=host, adopt=random.random() < 0.5)),
