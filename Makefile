@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 
-.PHONY: venv demo demo-dsr demo-two-box test test-vm vm-packages lab lint fuzz bench docs clean packages
+.PHONY: venv demo demo-dsr demo-two-box test test-vm vm-packages lab lint fuzz simulate simulate-storage bench docs clean packages
 
 venv: $(VENV)/.installed
 
@@ -59,6 +59,9 @@ FROM ?= 0
 
 simulate: venv ## clusters that fail at random, SEEDS of them, the first one is FROM; docs/simulation.md
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM)
+
+simulate-storage: venv ## DRBD pairs that fail at random, SEEDS of them, the first one is FROM
+	@$(BIN)/python -m tests.simulation.storage --seeds $(SEEDS) --from $(FROM)
 
 bench: venv packages
 	@for each in core virtual_routers failover dataplane; do echo "== $$each"; $(BIN)/python benchmarks/$$each.py || exit 1; done

@@ -105,7 +105,7 @@ class StorageService:
         return {"storages": {name: runner.status() for name, runner in self._runners.by_name.items()}}
 
     async def command(self, words: Sequence[str]) -> object:
-        """`NAME why`, `NAME acknowledge USER`, `NAME accept USER REASON RULE ...`, `NAME fence-peer RESOURCE`."""
+        """`NAME why`, `after-move`, `acknowledge USER`, `accept USER REASON RULE ...`, `fence-peer RESOURCE`."""
         name, *rest = words or ("",)
         runner = self._runners.by_name.get(name)
         if runner is None:

@@ -20,6 +20,7 @@ VERBS = {
     "promote": "take a storage on this node: promote, mount, start, verify",
     "demote": "give a storage back on this node: stop, unmount, demote",
     "move": "give a storage, and its address, to the other node",
+    "rehearse": "hand a storage to the other node and back, and measure it",
     "split-brain": "both sides of a split brain beside each other, and how to end it",
     "verify": "compare both copies block by block while they are in use",
     "fence-peer": "a handler for drbd.conf: may the peer be taken for dead?",

@@ -10,7 +10,7 @@ from pyvrrp.cli.control_client import ControlError, NotRunning, call
 from pyvrrp.cli.run_dir import add_run_dir
 from pyvrrp.daemon.run_directory import control_socket
 
-__all__ = ["Unanswered", "add_daemon", "ask", "chosen", "storages"]
+__all__ = ["Unanswered", "add_daemon", "ask", "chosen", "status", "storages"]
 
 
 class Unanswered(Exception):
@@ -33,10 +33,14 @@ def add_daemon(parser: argparse.ArgumentParser) -> None:
     add_run_dir(parser)
 
 
+def status(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The daemon's status; raises Unanswered."""
+    return dict(_call(arguments, "status", {}))
+
+
 def storages(arguments: argparse.Namespace) -> dict[str, Any]:
     """The storages of the daemon, as its status has them; raises Unanswered."""
-    found = _call(arguments, "status", {}).get("plugins", {}).get("drbdctl", {}).get("storages", {})
-    return dict(found)
+    return dict(status(arguments).get("plugins", {}).get("drbdctl", {}).get("storages", {}))
 
 
 def chosen(arguments: argparse.Namespace) -> str:

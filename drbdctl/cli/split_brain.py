@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import shlex
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from drbdctl.status.state import Unreadable
 from drbdctl.status.words import Role
 from drbdctl.steps import command
 from drbdctl.steps.effect import StepFailed
+from drbdctl.steps.ssh import SSH, Peer, PeerFailed
 
 _DEADLINE = 30.0
 
@@ -38,6 +40,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("resource")
     parser.add_argument("--export", action="store_true", help="write this side as JSON, for the other node")
     parser.add_argument("--peer-file", metavar="FILE", help="the other side, as --export wrote it; - is standard input")
+    parser.add_argument("--peer", metavar="HOST", help="fetch the other side by ssh from this host")
+    parser.add_argument("--ssh", default=shlex.join(SSH), metavar="COMMAND", help="(default: %(default)s)")
     parser.add_argument("--discard-my-data", action="store_true", help="lose what this node wrote alone")
     parser.add_argument("--yes", action="store_true", help="do not ask before something is discarded")
 
@@ -51,18 +55,26 @@ def run(arguments: argparse.Namespace) -> int:
             return DONE
         if arguments.discard_my_data:
             return _discard(ours, asked=not arguments.yes)
-        if arguments.peer_file is None:
-            complain("split-brain", f"`drbdctl split-brain {ours.resource} --export` on the peer, and --peer-file here")
+        if arguments.peer is None and arguments.peer_file is None:
+            export_there = f"`drbdctl split-brain {ours.resource} --export` there, and --peer-file here"
+            complain("split-brain", f"the other side is missing: --peer HOST fetches it by ssh; or {export_there}")
             return REFUSED
-        text = sys.stdin.read() if arguments.peer_file == "-" else Path(arguments.peer_file).read_text()
-        print("\n".join(compared(ours, imported(text))))
-    except Unreadable as error:
+        print("\n".join(compared(ours, imported(_other_side(arguments)))))
+    except (Unreadable, PeerFailed) as error:
         complain("split-brain", error)
         return UNUSABLE
     except OSError as error:
         complain("split-brain", f"{arguments.peer_file}: {error.strerror}")
         return UNUSABLE
     return DONE
+
+
+def _other_side(arguments: argparse.Namespace) -> str:
+    """As --export wrote it; raises PeerFailed, OSError."""
+    if arguments.peer is not None:
+        command = ["drbdctl", "split-brain", arguments.resource, "--export"]
+        return Peer(arguments.peer, shlex.split(arguments.ssh)).run(command, _DEADLINE)
+    return sys.stdin.read() if arguments.peer_file == "-" else Path(arguments.peer_file).read_text()
 
 
 def side(name: str) -> Side:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from dataclasses import asdict
 from enum import Enum
 from typing import Any
@@ -31,6 +32,9 @@ def add_parser(subparsers: Any) -> None:
         epilog="exit status: 0 all is well, 1 something is not as it should be, 2 DRBD is not there or can't be asked.",
     )
     parser.add_argument("--json", action="store_true", help="write one JSON object")
+    parser.add_argument(
+        "--watch", nargs="?", type=seconds, const=1.0, metavar="SECONDS", help="again and again, until Ctrl-C"
+    )
     parser.add_argument("--proc", metavar="FILE", default=PROC, help="read this file in place of %(default)s")
     parser.add_argument(
         "-f", "--file", default=CONFIG, help="the configuration that names the resources of 8.x (default: %(default)s)"
@@ -38,7 +42,28 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the state and return the exit status."""
+    """Print the state, once or again and again, and return the exit status of the last time."""
+    if arguments.watch is None:
+        return _once(arguments)
+    while True:
+        if sys.stdout.isatty():
+            print("\x1b[H\x1b[2J", end="")
+        if not arguments.json:
+            print(f"{time.strftime('%H:%M:%S')}  every {arguments.watch:g} s, Ctrl-C ends it")
+        _once(arguments)
+        sys.stdout.flush()
+        time.sleep(arguments.watch)
+
+
+def seconds(text: str) -> float:
+    """For argparse: 0.1 to 3600."""
+    found = float(text)
+    if not 0.1 <= found <= 3600:
+        raise ValueError(text)
+    return found
+
+
+def _once(arguments: argparse.Namespace) -> int:
     try:
         answer = node_status(arguments.proc, arguments.file)
     except Unreadable as error:
@@ -48,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"drbdctl status: {error}", file=sys.stderr)
         return 2
     if arguments.json:
-        print(json.dumps(_report(answer), indent=2))
+        print(json.dumps(_report(answer), indent=None if arguments.watch else 2))
     else:
         print("\n".join(table(answer.status)))
         if arguments.proc == PROC:

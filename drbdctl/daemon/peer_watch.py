@@ -49,6 +49,8 @@ class PeerWatch:
         """`instances` are those that the peer is heard by; `changed` is called when DRBD says something new."""
         now = time.monotonic()
         self.sights: Mapping[str, Sight] = {}
+        self.told: Status | None = None
+        "what the feed says, whole; None: it says nothing now"
         self.witness = Witness() if witness else None
         self._interfaces = {each.name: each.interface for each in instances}
         self._networks = {
@@ -88,6 +90,7 @@ class PeerWatch:
         told = ""
         while True:
             why = await self._follow_once()
+            self.told = None
             self.sights = evidence.broken(self.sights)
             if why != told:
                 _LOG.warning("what DRBD does is not followed: %s", why)
@@ -129,7 +132,7 @@ class PeerWatch:
             name = feed.helper.resource
             self.sights = {**self.sights, name: self.sights.get(name, Sight()).told(feed.helper)}
         if feed.complete:
-            before = self.sights
+            before, self.told = self.sights, feed.status
             self.sights = evidence.watched(before, feed.status, {}, time.monotonic())
             self._changed()
 

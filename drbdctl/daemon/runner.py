@@ -9,9 +9,9 @@ import asyncio
 import logging
 import sys
 import time
+from collections import deque
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import assert_never
 
 from drbdctl.daemon.eyes import Eyes
@@ -41,8 +41,9 @@ from drbdctl.failover.exits import Failure
 from drbdctl.failover.machine import Failover, Phase
 from drbdctl.failover.plan import Demote, Planned, UnmountVolume
 from drbdctl.failover.planner import judge
+from drbdctl.rehearsal.readiness import after_move, fingerprint
 from drbdctl.settings import Nfs, Storage
-from drbdctl.steps import command, nfs, transaction
+from drbdctl.steps import command, nfs, self_fence, transaction
 from drbdctl.steps.effect import Run as Runs
 from drbdctl.steps.effect import StepFailed as EffectFailed
 from drbdctl.steps.hands import Hands
@@ -54,6 +55,8 @@ _IDLE = 1.0
 "seconds between two looks when nothing happens"
 _CHECK = 60.0
 "seconds between two looks at programs, drivers and configuration"
+_REMEMBERED = 40
+"steps in the status"
 _STALE = 15.0
 "seconds after which a look tells nothing any more"
 
@@ -79,6 +82,8 @@ class StorageRunner:
         self._watching: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
+        self._steps: deque[dict[str, object]] = deque(maxlen=_REMEMBERED)
+        "what was done last, and how long it took"
         self._refused = False
         "somebody kept us from unmounting or demoting just now"
         self._set_up()
@@ -243,7 +248,7 @@ class StorageRunner:
                     if self.machine.phase is Phase.HELD:
                         self._answer(self._closing, why)
                 case Reboot(why):
-                    _reboot(f"{self.name}: {why}")
+                    self_fence.go_down(f"{self.name}: {why}")
                 case Tell(what):
                     _LOG.warning("%s: %s", self.name, what)
                 case _:
@@ -298,6 +303,15 @@ class StorageRunner:
             failure or "done",
             seconds,
         )
+        number = 1 + (int(str(self._steps[-1]["number"])) if self._steps else 0)
+        self._steps.append(
+            {
+                "number": number,
+                "step": str(planned.step),
+                "seconds": round(seconds, 3),
+                "failure": str(failure) if failure else "",
+            }
+        )
         # To find out who holds what means to look at every process: only where it is needed.
         self._refused = failure is not None and isinstance(planned.step, UnmountVolume | Demote)
         self._deliver(StepDone(planned.step) if failure is None else StepFailed(planned.step, failure))
@@ -316,6 +330,8 @@ class StorageRunner:
                 if (seen := self.machine.seen) is None:
                     raise CommandRefused(f"{self.name} has not been looked at yet; ask again")
                 return [each.plain for each in judge(seen, self.storage.group, self.machine.budget)]
+            case ["after-move"]:
+                return self._after_move()
             case ["acknowledge", user]:
                 self._deliver(Acknowledge(user))
                 return {}
@@ -327,6 +343,18 @@ class StorageRunner:
                 return {"status": status, "why": why}
             case _:
                 raise CommandRefused(f"{self.name} does not understand {' '.join(words) or 'nothing'!r}")
+
+    def _after_move(self) -> Mapping[str, object]:
+        """What this node would do if the peer handed over, and what has to be equal on both."""
+        if (seen := self.machine.seen) is None:
+            raise CommandRefused(f"{self.name} has not been looked at yet; ask again")
+        plan = after_move(seen, self.storage, self.machine.budget)
+        return {
+            "steps": list(map(str, plan.steps)),
+            "refusals": list(map(str, plan.refusals)),
+            "fingerprint": fingerprint(self.storage),
+            "time": time.time(),
+        }
 
     async def report(self, report: Report) -> None:
         """The tracker: whether this node is fit for the role that it has or may get."""
@@ -357,13 +385,6 @@ class StorageRunner:
             "degraded": list(fitness.degraded if fitness else ()),
             "alarm": self.alarm,
             "stuck": list(self._hands.stuck),
+            "services": [each.name for each in self.storage.group.services],
+            "steps": list(self._steps),
         }
-
-
-def _reboot(why: str) -> None:
-    _LOG.critical("%s: rebooting at once", why)
-    try:
-        Path("/proc/sys/kernel/sysrq").write_text("1")
-        Path("/proc/sysrq-trigger").write_text("b")
-    except OSError as error:
-        _LOG.critical("%s: it can't be rebooted: %s; switch it off", why, error.strerror)

@@ -27,7 +27,7 @@ class OnDemoteFailure(Enum):
     HOLD = "hold"
     "it stays Primary without the addresses: the data keep one writer, nobody serves"
     REBOOT = "reboot"
-    "it takes itself down at once, so that the peer may take over"
+    "it takes itself down at once, where somebody then takes over: see drbdctl.failover.self_fence"
 
 
 class Fencing(Enum):

@@ -47,6 +47,7 @@ from drbdctl.failover.plan import MountVolume, Plan, Planned, Promote, StartServ
 from drbdctl.failover.planner import plan_demote, plan_promote
 from drbdctl.failover.refusal import OVERRIDABLE, Refusal
 from drbdctl.failover.seen import Seen
+from drbdctl.failover.self_fence import pointless
 
 Actions = list[Action]
 _POLL = 0.25
@@ -238,6 +239,9 @@ class Failover:
         if plan.done and (seen.trusted or not self._memory.ours):
             return self._let_go(seen)
         held = self.phase is Phase.HELD
+        resets = self.group.policy.on_demote_failure is OnDemoteFailure.REBOOT
+        if held and resets and not pointless(seen, self.group):
+            return [Reboot("it can't let go, and by now the peer could take over (rule 15)")]
         if not plan.steps or plan.refusals:
             return self._wait(_HELD_POLL if held else _POLL, plan.refusals, now)
         return self._run(plan.steps[0], now)
@@ -361,7 +365,10 @@ class Failover:
         hindered = f": {_sentence(self.plan.refusals)}" if self.plan.refusals else ""
         why = f"it can't let go within {self.group.deadlines.demotion:g} s; left to do: {left}{hindered} (rule 15)"
         if self.group.policy.on_demote_failure is OnDemoteFailure.REBOOT:
-            return [Alarm(why), Reboot(why)]
+            nobody = pointless(self.seen, self.group)
+            if not nobody:
+                return [Alarm(why), Reboot(why)]
+            why = f"{why}; it does not reset itself: {nobody}"
         return [Alarm(why), *self._advance(now)]
 
 

@@ -28,7 +28,7 @@ class Refusal:
     """One thing that forbids what was asked for."""
 
     rule: int
-    "its number, as docs/storage-failover.md has it"
+    "its number, as docs/storage-rules.md has it"
     about: str
     "the resource, the volume `r0/0`, the mount, the service; empty: the whole group"
     why: str

@@ -74,6 +74,45 @@ def test_a_split_brain_is_standalone(config: str, capsys: pytest.CaptureFixture[
     assert lines[-1] == "r0: it is StandAlone: no peer is looked for"
 
 
+@pytest.fixture
+def two_looks(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Ctrl-C after the second one."""
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("drbdctl.cli.status.time.sleep", sleep)
+    return slept
+
+
+def test_watched_until_ctrl_c(config: str, capsys: pytest.CaptureFixture[str], two_looks: list[float]) -> None:
+    watched, lines, _ = run(
+        capsys, "status", "-f", config, "--proc", proc("04-primary-secondary-uptodate"), "--watch", "0.5"
+    )
+    assert (watched, two_looks) == (130, [0.5, 0.5])
+    assert sum("every 0.5 s, Ctrl-C ends it" in line for line in lines) == 2
+    assert sum(line.startswith("r0 ") for line in lines) >= 2
+
+
+def test_watched_as_json_is_an_object_a_line(
+    config: str, capsys: pytest.CaptureFixture[str], two_looks: list[float]
+) -> None:  # fmt: skip
+    _, lines, _ = run(
+        capsys, "status", "-f", config, "--proc", proc("04-primary-secondary-uptodate"), "--json", "--watch"
+    )
+    assert [json.loads(line)["schema"] for line in lines] == [1, 1]
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "nan", "x", "3601"])
+def test_a_watch_that_makes_no_sense(wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["status", "--watch", wrong])
+    assert "argument --watch: invalid seconds value" in capsys.readouterr().err
+
+
 def test_without_a_configuration_minors_have_no_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, lines, _ = run(
         capsys, "status", "-f", str(tmp_path / "none"), "--proc", proc("04-primary-secondary-uptodate")

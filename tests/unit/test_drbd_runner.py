@@ -146,6 +146,11 @@ def test_acquired_is_verified_and_released_is_secondary(node: Node):
         await runner.acquire()
         assert node.done == ["promote r0", "mount /dev/drbd0 on /mnt/data", "start db", "verify that all of it works"]
         assert runner.machine.phase is Phase.PRIMARY
+        steps = runner.status()["steps"]
+        assert [(each["number"], each["step"], each["failure"]) for each in steps][:2] == [
+            (1, "promote r0", ""),
+            (2, "mount /dev/drbd0 on /mnt/data", ""),
+        ]
         await runner.acquire()  # once more: nothing is left to do
         node.done.clear()
         await runner.release()
@@ -221,6 +226,8 @@ def test_what_the_command_line_may_ask(node: Node):
             "why": "r0: no promotion of it has been allowed here",
         }
         assert runner.command(["acknowledge", "root"]) == {}
+        ready = runner.command(["after-move"])
+        assert (ready["refusals"], sorted(ready["fingerprint"])[:2]) == ([], ["minors", "mounts"])
         with pytest.raises(CommandRefused, match="does not understand 'dance'"):
             runner.command(["dance"])
         await runner.release()

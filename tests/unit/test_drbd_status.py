@@ -6,6 +6,7 @@ import pytest
 
 from drbdctl.status import drbdsetup_text as status_text
 from drbdctl.status import proc_drbd
+from drbdctl.status.agreement import disagreement
 from drbdctl.status.drbdsetup_json import parse_json
 from drbdctl.status.events2 import Feed
 from drbdctl.status.state import Connection, Device, PeerDevice, Progress, Resource, Status, Unreadable, troubles
@@ -37,6 +38,17 @@ def test_text_and_events_agree(path: Path) -> None:
     feed = replayed(text(path / "events2-now-statistics.txt"))
     assert feed.trusted
     assert words(feed.status) == words(status)
+
+
+@pytest.mark.parametrize("path", UP, ids=name)
+def test_feed_and_status_of_one_moment_do_not_disagree(path: Path) -> None:
+    feed = replayed(text(path / "events2-now-statistics.txt")).status
+    status = parse_json(text(path / "status.json")) if (path / "status.json").exists() else proc_status(path)
+    assert disagreement(feed, status) == ""
+
+
+def proc_status(path: Path) -> Status:
+    return proc_drbd.status(proc_drbd.parse((path / "proc-drbd.txt").read_bytes()), NAMES)
 
 
 @pytest.mark.parametrize("path", [each for each in UP if (each / "status.json").exists()], ids=name)

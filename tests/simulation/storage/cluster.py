@@ -8,12 +8,14 @@ The client keeps a ledger: what was acknowledged to it must never be lost (proto
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from drbdctl.failover.events import GaveUp
 from drbdctl.failover.evidence import Word
 from drbdctl.failover.group import Group, GroupResource
+from drbdctl.failover.refusal import Refusal
 from drbdctl.status.words import DiskState
 from pyvrrp.core.advertisement import Advertisement
 from pyvrrp.core.parameters import Parameters
@@ -48,6 +50,9 @@ class Watch:
 
     def gave_up(self, host: Host, action: GaveUp) -> None:
         """A promotion was refused, or has failed."""
+
+    def gave_way(self, host: Host, faults: Iterable[Refusal]) -> None:
+        """A node that serves lets go, for these."""
 
 
 class StorageCluster(World):

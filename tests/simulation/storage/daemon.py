@@ -25,12 +25,14 @@ from drbdctl.failover.events import (
     WantSecondary,
 )
 from drbdctl.failover.events import Event as StorageEvent
-from drbdctl.failover.evidence import Network, Sight, Witness, watched, witnessed
+from drbdctl.failover.evidence import Network, Sight, Witness, broken, watched, witnessed
 from drbdctl.failover.exits import Failure
 from drbdctl.failover.machine import Failover, Phase
 from drbdctl.failover.plan import Step
 from drbdctl.failover.seen import Seen
 from drbdctl.status.events2 import Helper
+from drbdctl.status.state import Resource, Status
+from drbdctl.status.words import DiskState, Role
 from pyvrrp.core import events as vrrp
 from pyvrrp.core.advertisement import Advertisement
 from pyvrrp.core.parameters import Parameters
@@ -138,12 +140,16 @@ class Daemon:
 
     def drbd_changed(self) -> None:
         """A line of events2: remembered at once, looked at soon."""
-        if self.dead:
+        if self.dead or self.host.blind:
             return
         self.sights = watched(self.sights, self.host.status(), self._generations(), self.now)
         if not self._looking:
             self._looking = True
             self.host.later(_EVENT_TAKES, self._look)
+
+    def loses_sight(self) -> None:
+        """The feed has ended: what was watched proves nothing any more."""
+        self.sights = broken(self.sights)
 
     def helper(self, helper: Helper) -> None:
         self.sights[helper.resource] = self.sights.get(helper.resource, Sight()).told(helper)
@@ -163,12 +169,14 @@ class Daemon:
     def _saw(self, began: float) -> None:
         if self.dead:
             return
-        host, generations = self.host, self._generations()
-        status = host.status()
-        self.sights = watched(self.sights, status, generations, self.now)
+        host = self.host
+        status, gap, generations = self._read()
+        if not gap:
+            self.sights = watched(self.sights, status, generations, self.now)
         seen = Seen(
             at=began,
             status=status,
+            gap=gap,
             generations=generations,
             sights=dict(self.sights),
             networks=tuple(self.networks),
@@ -178,6 +186,19 @@ class Daemon:
             stuck=tuple(str(each.step) for each in host.commands if each.hangs == "stuck"),
         )
         self._tell(seen)
+
+    def _read(self) -> tuple[Status, str, Mapping[str, tuple]]:
+        """What DRBD says, as far as it can be seen."""
+        status = self.host.status()
+        match self.host.blind:
+            case "no answer":
+                return Status(), "drbdsetup: no answer", {}
+            case "unknown words":
+                return Status(tuple(map(_unknown, status.resources))), "", self._generations()
+            case "no identifiers":
+                return status, "", {}
+            case _:
+                return status, "", self._generations()
 
     def _ask_witness(self) -> None:
         self.witness = self.witness.said(self.host.cluster.witness_says(self.host), self.now)
@@ -253,6 +274,8 @@ class Daemon:
         faults = tuple(str(each) for each in fitness.faults)
         if self._tracking.pending or bool(faults) is not bool(self._tracking.faults):
             if faults:
+                if self.failover.phase is Phase.PRIMARY:
+                    self.host.cluster.watch.gave_way(self.host, fitness.faults)
                 self.host.tell(f"unfit: {'; '.join(faults)}")
             self._tracking = vrrp.TrackingChanged(faults=faults)
             self._vrrp(self._tracking)
@@ -316,3 +339,9 @@ class Daemon:
     @property
     def serving(self) -> bool:
         return self.failover.phase is Phase.PRIMARY and self.router.serving
+
+
+def _unknown(resource: Resource) -> Resource:
+    """With words of a version that is still to come."""
+    devices = (replace(each, role=Role.UNRECOGNIZED, disk=DiskState.UNRECOGNIZED) for each in resource.devices)
+    return replace(resource, role=Role.UNRECOGNIZED, devices=tuple(devices))

@@ -1,7 +1,6 @@
 """A history out of a seed: how the pair is configured, what is promised for that, and faults within the promise."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from random import Random
 
 from drbdctl.failover.group import (
@@ -19,6 +18,7 @@ from drbdctl.failover.group import (
 )
 from tests.simulation.storage.cluster import Setting
 from tests.simulation.storage.faults import (
+    Blind,
     DaemonKilled,
     DiskFailure,
     Fault,
@@ -28,11 +28,13 @@ from tests.simulation.storage.faults import (
     NetworkCut,
     PowerCut,
     PowerSwitchDown,
+    PromotedByHand,
     ServiceDies,
     Sick,
     Standstill,
     WitnessDown,
 )
+from tests.simulation.storage.history import History
 
 APART = 15.0
 "seconds between the beginnings of a network's fault and of any other, where one at a time is what is promised"
@@ -40,15 +42,7 @@ _FIRST = 12.0
 _SPAN = 60.0
 PROVEN, STONITH, AVAILABILITY, WITNESS = "proven", "stonith", "availability first", "witness"
 _STEPS = ("Promote", "MountVolume", "StartService", "Verify", "StopService", "UnmountVolume", "Demote")
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """One simulation; two runs of it are the same."""
-
-    seed: int
-    setting: Setting
-    faults: tuple[Fault, ...]
+_BLIND = ("no answer", "unknown words", "no identifiers", "no feed")
 
 
 def draw(seed: int) -> History:
@@ -56,7 +50,7 @@ def draw(seed: int) -> History:
     random = Random(seed)
     promise = random.choice((PROVEN, PROVEN, STONITH, AVAILABILITY, WITNESS))
     setting = _setting(random, promise)
-    return History(seed, setting, _faults(random, promise, setting))
+    return History(seed=seed, setting=setting, faults=_faults(random, promise, setting))
 
 
 def _setting(random: Random, promise: str) -> Setting:
@@ -71,7 +65,7 @@ def _setting(random: Random, promise: str) -> Setting:
         for number in range(random.choice((1, 1, 2))):
             volumes.append(GroupVolume(number, minor, f"/dev/drbd{minor}"))
             minor += 1
-        protocol = "A" if random.random() < 0.1 else "C"
+        protocol = "A" if random.random() < 0.2 else "C"
         resources.append(
             GroupResource(name=name, volumes=tuple(volumes), protocol=protocol, link_timeout=1.5, **fencing)
         )
@@ -84,7 +78,7 @@ def _setting(random: Random, promise: str) -> Setting:
         deadlines=Deadlines(demotion=4.0, unmount=3.0, stop=3.0, demote=2.0, kill=1.0)
         if promise == WITNESS
         else Deadlines(),
-        limits=Limits(takeovers=0, failures=0),
+        limits=random.choice((Limits(takeovers=0, failures=0), Limits(takeovers=3, period=40.0, failures=2))),
     )
     return Setting(
         group=group,
@@ -149,7 +143,7 @@ def _fault(random: Random, promise: str, setting: Setting, at: float) -> Fault:
     weighted: list[tuple[int, Callable[[], Fault]]] = [
         (16, lambda: PowerCut(**there)),
         (14 if cuttable else 0, lambda: _cut(random, at, seconds, host, network)),
-        (6 if everything or promise == WITNESS else 0, lambda: Isolation(**there)),
+        (30 if promise == WITNESS else 6 if everything else 0, lambda: Isolation(**there)),
         (5 if everything else 0, lambda: Standstill(**there)),
         (6, lambda: DiskFailure(**there, resource=resource, volume=volume)),
         (8, lambda: DaemonKilled(at=at, seconds=min(seconds, 8.0), host=host, adopt=random.random() < 0.5)),
@@ -157,6 +151,8 @@ def _fault(random: Random, promise: str, setting: Setting, at: float) -> Fault:
         (4, lambda: ServiceDies(at=at, host=host)),
         (12, lambda: Move(at=at, host=host)),
         (8, lambda: LeavesInOrder(at=at, seconds=max(seconds, 20.0), host=host)),
+        (6, lambda: Blind(**there, how=random.choice(_BLIND))),
+        (4, lambda: PromotedByHand(**there, resource=resource)),
         (4 if promise == WITNESS else 0, lambda: WitnessDown(at=at, seconds=seconds)),
         (6 if promise == STONITH else 0, lambda: PowerSwitchDown(at=at, seconds=seconds)),
     ]

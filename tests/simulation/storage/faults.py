@@ -165,6 +165,41 @@ class LeavesInOrder(HostFault):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Blind(HostFault):
+    """The daemon can't see DRBD: no answer, words that nobody knows, no identifiers, or a feed that has ended."""
+
+    how: str
+
+    def begin(self, cluster: StorageCluster) -> End:
+        host = self.on(cluster)
+        host.blind = self.how
+        if host.daemon is not None and host.running:
+            host.daemon.loses_sight()
+        return lambda: setattr(host, "blind", "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromotedByHand(HostFault):
+    """An operator promotes a resource beside the daemon, and gives it back later."""
+
+    resource: int
+
+    def begin(self, cluster: StorageCluster) -> End:
+        replica = self.on(cluster).replicas[self.resource]
+        both_secondary = not any((*replica.primary, *replica.peer.primary))
+        if not (replica.host.running and replica.pair.alive and both_secondary):
+            return lambda: None
+        replica.host.tell(f"{replica.pair.resource.name} is promoted by hand")
+        replica.promote()
+
+        def end() -> None:
+            if replica.up and not replica.host.journal and not replica.host.mounts:
+                replica.demote()
+
+        return lambda: replica.host.later(0.0, end)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WitnessDown(Fault):
     def begin(self, cluster: StorageCluster) -> End:
         cluster.witness_up = False
@@ -178,3 +213,25 @@ class PowerSwitchDown(Fault):
     def begin(self, cluster: StorageCluster) -> End:
         cluster.power_switch_up = False
         return lambda: setattr(cluster, "power_switch_up", True)
+
+
+KINDS: dict[str, type[Fault]] = {
+    each.__name__: each
+    for each in (
+        PowerCut,
+        NetworkCut,
+        Isolation,
+        Standstill,
+        DiskFailure,
+        DaemonKilled,
+        Sick,
+        ServiceDies,
+        Move,
+        LeavesInOrder,
+        Blind,
+        PromotedByHand,
+        WitnessDown,
+        PowerSwitchDown,
+    )
+}
+"by the name that a scenario file has"

@@ -70,6 +70,8 @@ class Host:
         self.journal = False
         "written by the daemon: what is up is ours"
         self.sick: list[Sickness] = []
+        self.blind = ""
+        "how the daemon can't see DRBD"
         self._waiting: list[Callable[[], None]] = []
         self._life = 0
         self._forget()
@@ -256,6 +258,7 @@ class Host:
         self.powered, self.frozen, self.daemon = False, False, None
         self._waiting.clear()
         self.sick.clear()
+        self.blind = ""
         self.journal = False
         self._forget()
         for each in self.replicas:

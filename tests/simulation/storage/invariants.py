@@ -1,8 +1,10 @@
 """What must hold at every instant of a history, whatever fails."""
 
 import re
+from collections.abc import Iterable
 
 from drbdctl.failover.events import GaveUp
+from drbdctl.failover.refusal import Refusal
 from tests.simulation.storage.cluster import StorageCluster, Watch
 from tests.simulation.storage.drbd import Replica
 from tests.simulation.storage.host import Host
@@ -22,8 +24,10 @@ class Violation(AssertionError):
     """An invariant that does not hold: which, when, how; and the timeline."""
 
     def __init__(self, rule: str, cluster: StorageCluster, sentence: str) -> None:
-        super().__init__(f"{rule}: at {cluster.now:.4f}: {sentence}\n{cluster.timeline}")
+        again = f"reproduce: python -m tests.simulation.storage --seed {cluster.seed}"
+        super().__init__(f"{rule}: at {cluster.now:.4f}: {sentence}\n{cluster.timeline}\n{again}")
         self.rule = rule
+        self.sentence = sentence
 
 
 class Invariants(Watch):
@@ -56,19 +60,35 @@ class Invariants(Watch):
         """Every refusal names its rule, what it is about, and a way out."""
         for each in action.refusals:
             self.refused[each.rule] = self.refused.get(each.rule, 0) + 1
-            if each.rule not in RULES or not each.why or not each.hint or f"(rule {each.rule})" not in str(each):
-                self._fail("refusal", f"{host} refuses without a rule: {each}")
+            self._name(host, each)
         if not action.refusals and not re.search(r"\(rule \d+\)|: ", action.why):
             self._fail("refusal", f"{host} gives up and does not say at what: {action.why}")
 
+    def gave_way(self, host: Host, faults: Iterable[Refusal]) -> None:
+        """Who serves lets go for what is known to be broken, never for what is not known (rule 23)."""
+        for each in faults:
+            self._name(host, each)
+            of_drbd = each.about.partition("/")[0] in {replica.pair.resource.name for replica in host.replicas}
+            if each.rule in (22, 23) or (of_drbd and host.blind in ("no answer", "unknown words")):
+                self._fail("known", f"{host} serves, and lets go for what it does not know: {each}")
+
     def settled(self) -> None:
         """After each instant."""
+        for pair in self.cluster.pairs:
+            one, other = pair.replicas
+            for volume in range(len(one.disks)):
+                if one.can_write(volume) and other.can_write(volume):
+                    self._fail("two Primaries", f"both can write to {pair.resource.name}/{volume}")
         for host in self.cluster.hosts:
             if host.vip and not self._behind(host):
                 self._fail("address", f"{host} has the address; mounts: {sorted(host.mounts)}")
         for pair in self.cluster.pairs:
             if pair.split_brain:
                 self._fail("split brain", f"both sides of {pair.resource.name} have what the other lacks")
+
+    def _name(self, host: Host, refusal: Refusal) -> None:
+        if refusal.rule not in RULES or not refusal.why or not refusal.hint:
+            self._fail("refusal", f"{host} refuses without a rule: {refusal}")
 
     def _behind(self, host: Host) -> bool:
         mounted = len(host.mounts) == len(host.group.mounts)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, fields
 from typing import Self
 
 from tests.simulation.storage.cluster import StorageCluster
-from tests.simulation.storage.draw import History, draw
+from tests.simulation.storage.draw import draw
 from tests.simulation.storage.faults import Fault
+from tests.simulation.storage.history import History
 from tests.simulation.storage.invariants import PATIENCE, SETTLED, Invariants, Violation
 
 _CHUNK = 25
