@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.vm.image import Image, Unavailable, image
-from tests.vm.machine import Machine, kill_all, project_disk
-from tests.vm.switch import Switch
-
-ROOT = Path(__file__).parents[2]
-DISTRIBUTIONS = ("pyroute2", "dnspython", "cryptography", "cffi", "uvloop")
-"what pyvrrp imports, as this Python has it; the machines' is 3.11"
+from tests.vm.lab import Lab, pack
+from tests.vm.machine import Machine
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.vm)
-            item.add_marker(pytest.mark.timeout(600))
+            item.add_marker(pytest.mark.timeout(900))
 
 
 @pytest.fixture(scope="session")
@@ -36,50 +30,30 @@ def vm_image() -> Image:
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project and what it imports, as a disk."""
-    return project_disk(tmp_path_factory.mktemp("project") / "project.ext4", list(_site()), ROOT)
+    return pack(tmp_path_factory.mktemp("project") / "project.ext4")
 
 
-def _site() -> Iterator[Path]:
-    for name in (*DISTRIBUTIONS, "pyvrrp"):
-        try:
-            distribution = importlib.metadata.distribution(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-        tops = {file.parts[0] for file in distribution.files or () if file.parts[0] not in ("..", "__pycache__")}
-        for top in sorted(tops):
-            if not top.endswith(".pth"):
-                yield Path(str(distribution.locate_file(top)))
+@pytest.fixture
+def networks() -> int:
+    """How many networks the machines of a test are on."""
+    return 1
+
+
+@pytest.fixture
+def lab(vm_image: Image, project: Path, networks: int, request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """No machines yet; those that are started in it are gone after the test."""
+    with Lab(vm_image, project, networks=networks) as lab:
+        yield lab
+        request.node.consoles = [(each.name, each.console.read_text(errors="replace")) for each in lab.machines]
 
 
 Start = Callable[..., Sequence[Machine]]
 
 
 @pytest.fixture
-def machines(vm_image: Image, project: Path, request: pytest.FixtureRequest) -> Iterator[Start]:
-    """Start machines by name, all of which know each other; they are gone after the test."""
-    started: list[Machine] = []
-    # Not pytest's directory: the path of a UNIX socket is at most 107 bytes long.
-    with tempfile.TemporaryDirectory(prefix="vm-") as directory:
-        switch = Switch(Path(directory))
-
-        def start(*names: str, systemd: bool = False, memory: int = 256) -> Sequence[Machine]:
-            for number, name in enumerate(names, len(started) + 1):
-                machine = Machine(name, number, Path(directory), vm_image, switch, project=project)
-                machine.systemd, machine.memory = systemd, memory
-                started.append(machine)
-            hosts = {each.name: each.address for each in started}
-            for machine in started[-len(names) :]:
-                machine.hosts = hosts
-                machine.start()
-            for machine in started[-len(names) :]:
-                machine.wait()
-            return started[-len(names) :]
-
-        start.switch = switch  # type: ignore[attr-defined]
-        yield start
-        request.node.consoles = [(each.name, each.console.read_text(errors="replace")) for each in started]
-        kill_all(started)
-        switch.close()
+def machines(lab: Lab) -> Start:
+    """Start machines by name, all of which know each other."""
+    return lab.start
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -13,16 +14,19 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Condition, Thread
+from threading import Condition, Lock, Thread
 
 from tests.vm.image import Image
 from tests.vm.switch import Switch
 
-BOOTS = 60.0
+DISK_BYTES = 96 << 20
+"of /dev/vdb"
+BOOTS = 300.0
 "seconds that a machine may take until its agent answers; 5 to 10 on two idle processors"
+# norandmaps: QEMU translates code for each address that it is seen at; a program is six times faster to start without.
 _KERNEL = (
-    "console=ttyS0 loglevel=4 panic=1 mitigations=off random.trust_cpu=on nokaslr no_timer_check tsc=reliable "
-    "net.ifnames=0"
+    "console=ttyS0 loglevel=4 panic=1 mitigations=off random.trust_cpu=on nokaslr norandmaps no_timer_check "
+    "tsc=reliable net.ifnames=0"
 )
 
 
@@ -41,13 +45,22 @@ class Done:
 
 
 class Machine:
-    """A guest with a disk of its own (/dev/vdb) and a port of the switch (eth0); `directory` keeps its files."""
+    """A guest with a disk of its own (/dev/vdb) and a port of each switch (eth0, ...); `directory` keeps its files."""
 
     def __init__(
-        self, name: str, number: int, directory: Path, image: Image, switch: Switch, *, project: Path | None = None
+        self,
+        name: str,
+        number: int,
+        directory: Path,
+        image: Image,
+        switches: Sequence[Switch],
+        *,
+        project: Path | None = None,
     ) -> None:
         self.name = name
         self.address = f"10.77.0.{number}"
+        self.addresses = tuple(f"10.{77 + index}.0.{number}" for index in range(len(switches)))
+        "of eth0, eth1, ..."
         self.console = directory / f"{name}.console"
         self.memory = 256
         "MiB"
@@ -57,13 +70,14 @@ class Machine:
         self._number = number
         self._directory = directory
         self._image = image
-        self._switch = switch
+        self._switches = tuple(switches)
         self._project = project
         self._disk = directory / f"{name}.disk"
         self._process: subprocess.Popen[bytes] | None = None
         self._agent: socket.socket | None = None
         self._answers: dict[int, Done] = {}
         self._answered = Condition()
+        self._sending = Lock()
         self._asked = 0
 
     def __str__(self) -> str:
@@ -75,7 +89,7 @@ class Machine:
         """Switch it on; `wait` says when it is up."""
         if not self._disk.exists():
             with open(self._disk, "wb") as file:
-                file.truncate(96 << 20)
+                file.truncate(DISK_BYTES)
         hosts = ",".join(f"{address}={name}" for name, address in self.hosts.items())
         words = f"{_KERNEL} vm.name={self.name} vm.ip={self.address}/24 vm.hosts={hosts}"
         words += " vm.systemd" if self.systemd else ""
@@ -84,16 +98,18 @@ class Machine:
         if self._project is not None:
             drives.append((self._project, "read-only=on,file.locking=off"))
         argv = [
-            *("qemu-system-x86_64", "-name", self.name, "-M", "pc", "-accel", "tcg,thread=multi,tb-size=64"),
+            *("qemu-system-x86_64", "-name", self.name, "-M", "pc", "-accel", "tcg,thread=multi,tb-size=256"),
             *("-cpu", "max", "-m", str(self.memory), "-smp", "1", "-nodefaults", "-no-user-config"),
             *("-display", "none", "-no-reboot", "-kernel", self._image.kernel, "-initrd", self._image.initramfs),
             *("-append", words, "-serial", f"file:{self.console}"),
             *("-qmp", f"unix:{self._directory / self.name}.qmp,server=on,wait=off"),
             *("-device", "virtio-serial-pci", "-chardev", f"socket,id=agent,path={agent},server=on,wait=off"),
             *("-device", "virtserialport,chardev=agent,name=agent", "-device", "virtio-rng-pci"),
-            *("-netdev", f"{self._switch.plug(self.name)},id=net"),
-            *("-device", f"virtio-net-pci,netdev=net,mac=52:54:00:77:00:{self._number:02x},id=nic,romfile="),
         ]
+        for index, switch in enumerate(self._switches):
+            mac = f"52:54:00:77:{index:02x}:{self._number:02x}"
+            argv += ["-netdev", f"{switch.plug(self.name)},id=net{index}"]
+            argv += ["-device", f"virtio-net-pci,netdev=net{index},mac={mac},id=nic{index},romfile="]
         for index, (path, options) in enumerate(drives):
             argv += ["-drive", f"file={path},if=none,id=d{index},format=raw,{options}"]
             argv += ["-device", f"virtio-blk-pci,drive=d{index}"]
@@ -106,6 +122,8 @@ class Machine:
     def wait(self) -> None:
         """Wait until it is up; raises MachineError."""
         self._answer(0, BOOTS)
+        for index, address in enumerate(self.addresses[1:], 1):
+            self.sh(f"ip link set eth{index} up; ip address add {address}/24 dev eth{index}")
 
     @property
     def runs(self) -> bool:
@@ -126,9 +144,9 @@ class Machine:
         """Let it go on."""
         self._monitor("cont")
 
-    def cable(self, *, plugged: bool) -> None:
+    def cable(self, *, plugged: bool, interface: int = 0) -> None:
         """Pull the cable of eth0, or put it back: the carrier goes, or comes."""
-        self._monitor("set_link", name="nic", up=plugged)
+        self._monitor("set_link", name=f"nic{interface}", up=plugged)
 
     def _monitor(self, command: str, **arguments: object) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as monitor:
@@ -174,8 +192,9 @@ class Machine:
             self._asked += 1
             number = self._asked
         if self._agent is None or not self.runs:
-            raise MachineError(f"{self} is off")
-        self._agent.sendall(json.dumps({"id": number, **request}).encode() + b"\n")
+            raise MachineError(f"{self} has no power")
+        with self._sending:
+            self._agent.sendall(json.dumps({"id": number, **request}).encode() + b"\n")
         return self._answer(number, timeout)
 
     def _answer(self, number: int, timeout: float) -> Done:
@@ -187,11 +206,14 @@ class Machine:
             return self._answers.pop(number)
 
     def _listen(self, path: Path, process: subprocess.Popen[bytes]) -> None:
-        while not path.exists() and process.poll() is None:
-            time.sleep(0.01)
         agent = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        # The socket's file is there a moment before it can be connected to.
+        while process.poll() is None:
+            with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+                agent.connect(str(path))
+                break
+            time.sleep(0.01)
         try:
-            agent.connect(str(path))
             self._agent = agent
             with agent.makefile("rb") as lines:
                 for line in lines:

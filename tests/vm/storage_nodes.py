@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from pyvrrp.demo.lab import eventually
-from tests.vm.machine import Done, Machine
+from tests.vm.machine import Done, Machine, MachineError
 from tests.vm.storage_pair import StoragePair
 
 VIP = "10.77.0.100"
-PYTHON = "PYTHONPATH=/opt/project:/opt/project/site exec python3"
+DRBDCTL = "PYTHONPATH=/opt/project:/opt/project/site exec python3 -m drbdctl"
+PYVRRP = "PYTHONPATH=/opt/project:/opt/project/site exec python3 -m pyvrrp"
+ADVERT_INT = 2
 CONFIGURATION = """
 global_defs {{
     guard_timeout 30    # an emulated processor, and others on the real one
@@ -21,7 +23,7 @@ vrrp_instance DRBD {{
     interface eth0
     virtual_router_id 77
     priority {priority}
-    advert_int 2
+    advert_int {advert_int}
     nopreempt
     virtual_ipaddress {{
         {vip}/24
@@ -45,9 +47,22 @@ storage NFS {{
     {more}
 }}
 """
+SECOND_NETWORK = """
+vrrp_instance REPLICATION {{
+    state BACKUP
+    interface eth1
+    virtual_router_id 78
+    priority {priority}
+    advert_int {advert_int}
+    virtual_ipaddress {{
+        10.78.0.100/24
+    }}
+}}
+"""
 LEDGER = """
-import os, sys, time
+import fcntl, os, time
 file = os.open("/mnt/nfs/ledger", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+fcntl.lockf(file, fcntl.LOCK_EX)
 number = 0
 while True:
     os.write(file, b"%08d\\n" % number)
@@ -56,15 +71,18 @@ while True:
     number += 1
     time.sleep(0.05)
 """
+ORDERED = 'awk \'$1 != NR - 1 { print "line", NR, "is", $0; bad = 1; exit } END { if (!bad) print NR }\' '
 
 
 class StorageNodes:
     """The pair, with everything configured and nothing started."""
 
-    def __init__(self, machines: Sequence[Machine], more: str = "") -> None:
+    def __init__(self, machines: Sequence[Machine], more: str = "", *, disk: str = "/dev/vdb") -> None:
+        """With two networks the second one replicates, and the peer is heard on both."""
         self.machines = tuple(machines)
-        self.more = more
-        self.pair = StoragePair(self.machines)
+        self.second_network = len(self.machines[0].addresses) > 1
+        self.more = more + (" networks REPLICATION" if self.second_network else "")
+        self.pair = StoragePair(self.machines, disk=disk)
         self.pair.create()
         first = self.machines[0]
         first.sh("drbdadm primary r0; mount /dev/drbd0 /mnt/data; mkdir /mnt/data/share; umount /mnt/data")
@@ -74,32 +92,72 @@ class StorageNodes:
 
     def configure(self, machine: Machine) -> None:
         """Write keepalived.conf, as after each boot."""
-        priority = 100 - 10 * self.machines.index(machine)
-        text = CONFIGURATION.format(priority=priority, vip=VIP, more=self.more)
+        known = {"priority": 100 - 10 * self.machines.index(machine), "advert_int": ADVERT_INT}
+        text = CONFIGURATION.format(vip=VIP, more=self.more, **known)
+        if self.second_network:
+            text += SECOND_NETWORK.format(**known)
         machine.put("/etc/keepalived/keepalived.conf", text)
 
     def drbdctl(self, machine: Machine, words: str, *, check: bool = True) -> Done:
         """Run drbdctl."""
-        return machine.run("sh", "-c", f"{PYTHON} -m drbdctl {words}", check=check, timeout=120)
+        return machine.run("sh", "-c", f"{DRBDCTL} {words}", check=check, timeout=240)
 
     def start(self, machine: Machine) -> None:
         """Start the daemon."""
-        machine.background(["sh", "-c", f"{PYTHON} -m pyvrrp run"], "/tmp/log")
+        machine.sh(f"setsid sh -c '{PYVRRP} run' >>/tmp/log 2>&1 </dev/null &")
+
+    def kill(self, machine: Machine) -> None:
+        """SIGKILL to all of the daemon."""
+        machine.sh("pkill -KILL -f '[p]yvrrp run|[p]yvrrp.daemon.guard|[p]yvrrp.host.launcher'")
+
+    def boot(self, machine: Machine) -> None:
+        """Switch it on again where it is off, and start everything on it as an operator's units would."""
+        if not machine.runs:
+            machine.start()
+            machine.wait()
+        self.pair.up(machine)
+        self.configure(machine)
+        self.start(machine)
+
+    def serve(self) -> tuple[Machine, Machine]:
+        """Start the daemons, the first node's first; it serves, and the other one could take over."""
+        first, second = self.machines
+        self.start(first)
+        self.await_service(first)
+        self.start(second)
+        self.await_standby(second)
+        return first, second
 
     def status(self, machine: Machine) -> dict:
         """The daemon's view of the storage; empty while it can't be asked."""
-        done = machine.run("sh", "-c", f"{PYTHON} -m pyvrrp status --json", check=False, timeout=60)
-        if not done.output.startswith("{"):
-            return {}
-        return json.loads(done.output)["plugins"]["drbdctl"]["storages"]["NFS"]
+        return self.whole_status(machine).get("plugins", {}).get("drbdctl", {}).get("storages", {}).get("NFS", {})
+
+    def whole_status(self, machine: Machine) -> dict:
+        """Everything that the daemon says; empty while it can't be asked."""
+        done = machine.run("sh", "-c", f"{PYVRRP} status --json", check=False, timeout=60)
+        return json.loads(done.output) if done.output.startswith("{") else {}
+
+    def is_standby(self, machine: Machine) -> bool:
+        """Whether it would take over."""
+        found = self.whole_status(machine)
+        return any(each["name"] == "DRBD" and each["state"] == "BACKUP" for each in found.get("instances", ()))
 
     def serves(self, machine: Machine) -> bool:
         """Whether the address is here."""
         return VIP in machine.sh("ip -o -4 address show dev eth0")
 
-    def await_service(self, machine: Machine, seconds: float = 120) -> None:
+    def server(self) -> Machine | None:
+        """Who has the address; None: nobody, or more than one."""
+        found = [each for each in self.machines if each.runs and self.serves(each)]
+        return found[0] if len(found) == 1 else None
+
+    def await_service(self, machine: Machine, seconds: float = 240) -> None:
         """Wait until the address is here, and that means: behind it everything works."""
         eventually(lambda: self.serves(machine), f"{machine} serves", seconds, every=0.3)
+
+    def await_standby(self, machine: Machine, seconds: float = 240) -> None:
+        """Wait until it would take over."""
+        eventually(lambda: self.is_standby(machine), f"{machine} is BACKUP", seconds, every=1)
 
     def log(self, machine: Machine) -> str:
         """What the daemon has said."""
@@ -107,7 +165,7 @@ class StorageNodes:
 
 
 class Client:
-    """Mounts the export by the virtual address and writes numbered, fsynced records."""
+    """Mounts the export by the virtual address; holds a lock there, and writes numbered, fsynced records."""
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
@@ -121,19 +179,38 @@ class Client:
         """Write until the machine is gone."""
         self.machine.put("/tmp/ledger.py", LEDGER)
         self.machine.background(["python3", "/tmp/ledger.py"], "/tmp/acknowledged")
-        eventually(lambda: len(self.acknowledged()) > 5, "the client writes", 60, every=0.3)
+        eventually(lambda: self.count() > 5, "the client writes", 120, every=0.3)
 
-    def acknowledged(self) -> list[tuple[int, float]]:
-        """Number and time of each record that the server has acknowledged; an error of the client's is raised."""
-        lines = self.machine.sh("cat /tmp/acknowledged").splitlines()
-        return [(int(number), float(when)) for number, when in (line.split() for line in lines if line)]
+    def count(self) -> int:
+        """How many records the server has acknowledged; MachineError when the client has ended."""
+        last = self.machine.sh("tail -n 1 /tmp/acknowledged")
+        match last.split():
+            case []:
+                return 0
+            case [number, _] if number.isdigit():
+                return int(number) + 1
+            case _:
+                raise MachineError(f"{self.machine}: the client has ended: {last}")
 
-    def goes_on(self, seconds: float = 120) -> None:
+    def acknowledged(self, start: int = 0) -> list[tuple[int, float]]:
+        """Number and time of each record that the server has acknowledged, from one on."""
+        lines = self.machine.sh(f"tail -n +{start + 1} /tmp/acknowledged").splitlines()
+        return [(int(number), float(when)) for number, when in map(str.split, lines)]
+
+    def goes_on(self, seconds: float = 240) -> None:
         """Wait until records are acknowledged that were written after now."""
-        count = len(self.acknowledged())
-        eventually(lambda: len(self.acknowledged()) > count + 5, "the client goes on", seconds, every=0.3)
+        count = self.count()
+        eventually(lambda: self.count() > count + 5, "the client goes on", seconds, every=0.3)
 
-    def longest_pause(self) -> float:
-        """Seconds between two acknowledgements."""
-        times = [when for _, when in self.acknowledged()]
-        return max(after - before for before, after in pairwise(times))
+    def longest_pause(self, start: int = 0) -> float:
+        """Seconds between two acknowledgements, from a record on."""
+        times = [when for _, when in self.acknowledged(start)]
+        return max((after - before for before, after in pairwise(times)), default=0.0)
+
+
+def judge_ledger(server: Machine, acknowledged: int) -> str:
+    """What is wrong with the records on the volume: each once, in order, none missing; empty: nothing is."""
+    said = server.sh(f"{ORDERED} /mnt/data/share/ledger", timeout=120).strip()
+    if not said.isdigit():
+        return said
+    return "" if int(said) >= acknowledged else f"{acknowledged} were acknowledged, {said} are there"

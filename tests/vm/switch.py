@@ -17,6 +17,7 @@ class Switch:
     """Learns MAC addresses and forwards frames between the machines that are plugged in; no privilege is needed."""
 
     def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self._ports: dict[str, socket.socket] = {}
         self._learnt: dict[bytes, str] = {}
@@ -47,6 +48,10 @@ class Switch:
     def cut(self, sender: str, receiver: str) -> None:
         """Let nothing pass from one machine to the other; the other direction is another cut."""
         self._cut.add((sender, receiver))
+
+    def part(self, name: str, other: str) -> None:
+        """Let nothing pass between two machines, in both directions."""
+        self._cut |= {(name, other), (other, name)}
 
     def isolate(self, name: str) -> None:
         """Cut a machine off from all others, in both directions; its carrier stays."""
