@@ -19,7 +19,7 @@ from pyvrrp.core.events import State
 from pyvrrp.daemon import main as daemon_main
 from pyvrrp.daemon.control import status_method
 from pyvrrp.daemon.options import RunOptions
-from tests.unit.snapshots import daemon, instance
+from tests.unit.snapshots import instance, taken
 from tests.unit.test_control import answering, in_thread
 
 ROOT = Path(__file__).parents[2]
@@ -97,7 +97,8 @@ def test_a_speaker_loads_nothing_before_it_advertises_that_can_wait(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert not {name.partition(".")[0] for name in loaded} & {"pyroute2", "dns", "cryptography", "scapy"}
-    told_of = {"pyvrrp.daemon.status", "pyvrrp.daemon.snapshot", "pyvrrp.daemon.dump"}
+    told_of = {f"pyvrrp.daemon.{name}" for name in ("status", "snapshot", "dump", "telling", "web", "pages")}
+    told_of |= {"pyvrrp.core.metrics", "pyvrrp.core.report", "dnslb.metrics", "drbdctl.metrics", "drbdctl.report"}
     of_the_guard = {"pyvrrp.daemon.guard", "pyvrrp.core.supervision"}
     of_blocks_that_are_not_there = {
         "dnslb.model",
@@ -460,7 +461,7 @@ def test_an_early_error_of_the_daemon_reaches_the_caller(tmp_path):
 
 
 def served(tmp_path, *instances):
-    return in_thread(tmp_path / "control", {"status": status_method(lambda: daemon(*instances))})
+    return in_thread(tmp_path / "control", {"status": status_method(taken(*instances))})
 
 
 def test_status_of_a_healthy_daemon(tmp_path, capsys):
@@ -489,7 +490,7 @@ def test_status_as_json_is_the_snapshot(tmp_path, capsys):
 
 
 def test_status_of_a_daemon_with_a_name(tmp_path, capsys):
-    with in_thread(tmp_path / "control-blue", {"status": status_method(daemon)}):
+    with in_thread(tmp_path / "control-blue", {"status": status_method(taken())}):
         assert main(["status", "--instance", "blue", "--run-dir", str(tmp_path)]) == 0
 
 
