@@ -16,6 +16,7 @@ from pyvrrp.config.keywords import Body, Keyword
 from pyvrrp.config.model import Config, Track
 from pyvrrp.config.statements import Statement
 from pyvrrp.config.suggest import did_you_mean
+from pyvrrp.core.metrics import Family
 from pyvrrp.daemon.plugins import CommandRefused, Gate, TrackerSpec
 
 if TYPE_CHECKING:
@@ -197,12 +198,21 @@ class DnsService:
     def status(self) -> Mapping[str, object]:
         """`checks`: by name, what each found last; the local real server's `blocks`; the balancer's part."""
         found: dict[str, Any] = {"checks": {check.block.name: check.status() for check in self._checks}}
+        problems: list[object] = []
         if self._real_server is not None:
             found |= self._real_server.status()
+            problems += [f"real server: {found['problem']}"] if found["problem"] else []
         if self._running is not None:
             found |= self._running.status()
+            problems += found.get("problems", ())
             found["summary"] = [*self._running.summary(), *self._real_server_summary()]
-        return found
+        return found | {"problems": problems}
+
+    def metrics(self, status: Mapping[str, Any]) -> Iterator[Family]:
+        """See pyvrrp.daemon.plugins.Measured."""
+        from dnslb.metrics import families
+
+        return families(status)
 
     def _real_server_summary(self) -> Iterator[str]:
         status: Mapping[str, Any] = {} if self._real_server is None else self._real_server.status()
