@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -525,3 +526,44 @@ def test_watching_needs_a_number_of_seconds(capsys, seconds):
     with pytest.raises(SystemExit):
         main(["status", "--watch", seconds])
     assert "seconds between 0.1 and 86400" in capsys.readouterr().err
+
+
+# --- metrics ---------------------------------------------------------------------------------------------------------
+
+
+def measured(tmp_path):
+    async def metrics(parameters):
+        return f"# ü openmetrics {parameters['openmetrics']}\nup 1\n"
+
+    return in_thread(tmp_path / "control", {"metrics": metrics})
+
+
+def test_metrics_are_printed_as_they_are(tmp_path, capfd):
+    with measured(tmp_path):
+        assert main(["metrics", "--run-dir", str(tmp_path)]) == 0
+        assert main(["metrics", "--openmetrics", "--run-dir", str(tmp_path)]) == 0
+    assert capfd.readouterr().out == "# ü openmetrics False\nup 1\n# ü openmetrics True\nup 1\n"
+
+
+def test_metrics_replace_a_file_whole_and_leave_nothing_beside_it(tmp_path, capfd):
+    directory = tmp_path / "collector"
+    directory.mkdir()
+    file = directory / "pyvrrp.prom"
+    file.write_text("old")
+    with measured(tmp_path):
+        assert main(["metrics", "--write", str(file), "--run-dir", str(tmp_path)]) == 0
+        assert main(["metrics", "--write", str(directory / "no" / "x.prom"), "--run-dir", str(tmp_path)]) == 1
+    assert file.read_text() == "# ü openmetrics False\nup 1\n"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644
+    assert list(directory.iterdir()) == [file]
+    told = capfd.readouterr()
+    assert (told.out, told.err.count("\n")) == ("", 1)
+    assert told.err.startswith(f"pyvrrp: {directory}/no/x.prom: No such file or directory; ")
+
+
+def test_metrics_without_a_daemon_are_3_and_leave_the_file_alone(tmp_path, capfd):
+    file = tmp_path / "pyvrrp.prom"
+    file.write_text("old")
+    assert main(["metrics", "--write", str(file), "--run-dir", str(tmp_path)]) == 3
+    assert file.read_text() == "old"
+    assert "pyvrrp is not running" in capfd.readouterr().err
