@@ -16,7 +16,6 @@ from pyvrrp.config.keywords import Body, Keyword
 from pyvrrp.config.model import Config, Track
 from pyvrrp.config.statements import Statement
 from pyvrrp.config.suggest import did_you_mean
-from pyvrrp.core.metrics import Family
 from pyvrrp.daemon.plugins import CommandRefused, Gate, TrackerSpec
 
 if TYPE_CHECKING:
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     from dnslb.health.tracker import DnsTracker
     from dnslb.real_server.holdings import Holdings
     from dnslb.real_server.service import RealServerService
+    from pyvrrp.core.metrics import Family
+    from pyvrrp.core.report import Entry
 
 DNS_CHECK = "vrrp_dns_check"
 DNS_TRACKER = "dns"
@@ -213,6 +214,12 @@ class DnsService:
         from dnslb.metrics import families
 
         return families(status)
+
+    def report(self, status: Mapping[str, Any]) -> Iterator[Entry]:
+        """See pyvrrp.daemon.plugins.Reported."""
+        from dnslb.report import entries
+
+        return entries(status)
 
     def _real_server_summary(self) -> Iterator[str]:
         status: Mapping[str, Any] = {} if self._real_server is None else self._real_server.status()

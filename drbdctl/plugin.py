@@ -16,13 +16,14 @@ from pyvrrp.config.diagnostics import Diagnostics
 from pyvrrp.config.keywords import Body, Keyword
 from pyvrrp.config.model import Config, VrrpInstance
 from pyvrrp.config.suggest import did_you_mean
-from pyvrrp.core.metrics import Family
 from pyvrrp.daemon.plugins import CommandRefused, Gate, Report, TrackerSpec
 
 if TYPE_CHECKING:
     from drbdctl.daemon.backup_watch import BackupWatch
     from drbdctl.daemon.runner import StorageRunner
     from drbdctl.settings import Storage
+    from pyvrrp.core.metrics import Family
+    from pyvrrp.core.report import Entry
 
 TRACKER = "storage"
 "the kind of `track_storage`"
@@ -112,12 +113,21 @@ class StorageService:
             runner.heard(instance)
 
     def status(self) -> Mapping[str, object]:
-        """`storages`, by name; `backups`, by resource."""
-        return {
+        """`storages`, by name; `backups`, by resource; `summary` and `problems`, sentences."""
+        from drbdctl.report import summary
+
+        found: dict[str, object] = {
             "storages": {name: runner.status() for name, runner in self._runners.by_name.items()},
             "backups": {} if self._backups is None else self._backups.status(),
             "problems": [each for runner in self._runners.by_name.values() for each in runner.problems],
         }
+        return found | {"summary": summary(found)}
+
+    def report(self, status: Mapping[str, object]) -> Iterable[Entry]:
+        """See pyvrrp.daemon.plugins.Reported."""
+        from drbdctl.report import entries
+
+        return entries(status)
 
     def metrics(self, status: Mapping[str, object]) -> Iterable[Family]:
         """See pyvrrp.daemon.plugins.Measured."""

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from http import HTTPStatus
 from itertools import chain
 from typing import Generic, TypeVar
 
-from pyvrrp.core.metrics import OPENMETRICS, TEXT, Family, accepts_openmetrics, exposition
+from pyvrrp.core.metrics import OPENMETRICS, TEXT, accepts_openmetrics, exposition
 from pyvrrp.daemon import metrics
 from pyvrrp.daemon.control import Refused
 from pyvrrp.daemon.http_request import Request
+from pyvrrp.daemon.report import ROUTERS, report
+from pyvrrp.daemon.services import Services
 from pyvrrp.daemon.slices import in_slices
 from pyvrrp.daemon.status import DaemonStatus, json_pieces
+from pyvrrp.daemon.status_page import page
 from pyvrrp.daemon.web import Answer, Page
 from pyvrrp.daemon.wellness import problems
 
@@ -52,19 +55,22 @@ class Pages:
     def __init__(
         self,
         snapshot: Callable[[], Awaitable[DaemonStatus]],
-        of_plugins: Callable[[Mapping[str, Mapping[str, object]]], Iterable[Family]],
+        services: Callable[[], Services],
+        name: str = "",
     ) -> None:
-        """`snapshot` may raise Refused; `of_plugins` makes families out of the plugins' parts of it."""
+        """`snapshot` may raise Refused; `services` are asked what they make of their parts of it; `name`: this node."""
         self._snapshot = snapshot
-        self._of_plugins = of_plugins
+        self._services = services
+        self._name = name
         self._texts = {openmetrics: Made(partial(self._text, openmetrics)) for openmetrics in (False, True)}
         self._json = Made(self._encode)
         self._wellness = Made(self._judge)
+        self._html = Made(self._page)
 
     @property
     def by_path(self) -> Mapping[str, Page]:
         """For a WebListener."""
-        return {"/metrics": self._metrics, "/status.json": self._status, "/healthz": self._healthz}
+        return {"/": self._index, "/metrics": self._metrics, "/status.json": self._status, "/healthz": self._healthz}
 
     async def text(self, *, openmetrics: bool) -> str:
         """The metrics; raises Refused."""
@@ -72,16 +78,27 @@ class Pages:
 
     async def _text(self, openmetrics: bool) -> str:
         status = await self._snapshot()
-        families = chain(metrics.families(status), self._of_plugins(status.plugins))
+        families = chain(metrics.families(status), self._services().families(status.plugins))
         return "".join(await in_slices(exposition(families, openmetrics=openmetrics)))
 
     async def _encode(self) -> str:
         return "".join(await in_slices(json_pieces(await self._snapshot())))
 
+    async def _page(self) -> str:
+        status = await self._snapshot()
+        speaker = report(status)
+        told = {**{key: speaker[key] for key in speaker if key == ROUTERS}, **self._services().report(status.plugins)}
+        name = status.router_id or self._name
+        made = page(name, status.taken, _sentences(status), {**told, **speaker})
+        return "".join(await in_slices(made))
+
     async def _judge(self) -> list[str]:
-        return [sentence for found in problems(await self._snapshot()).values() for sentence in found]
+        return _sentences(await self._snapshot())
 
     # --- over HTTP ---------------------------------------------------------------------------------------------------
+
+    async def _index(self, _: Request) -> Answer:
+        return await _unless_refused(self._html.get(), "text/html; charset=utf-8")
 
     async def _metrics(self, request: Request) -> Answer:
         openmetrics = accepts_openmetrics(request.headers.get("accept", ""))
@@ -97,6 +114,10 @@ class Pages:
             found = [str(refused)]
         status = HTTPStatus.SERVICE_UNAVAILABLE if found else HTTPStatus.OK
         return Answer("".join(f"{line}\n" for line in found or ["ok"]).encode(errors="replace"), status=status)
+
+
+def _sentences(status: DaemonStatus) -> list[str]:
+    return [sentence for found in problems(status).values() for sentence in found]
 
 
 async def _unless_refused(text: Awaitable[str], media_type: str) -> Answer:

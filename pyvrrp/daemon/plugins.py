@@ -21,6 +21,7 @@ from pyvrrp.host.script_security import problems as problems
 
 if TYPE_CHECKING:
     from pyvrrp.core.metrics import Family
+    from pyvrrp.core.report import Entry
 
 ENTRY_POINT_GROUP = "pyvrrp.plugins"
 
@@ -145,6 +146,14 @@ class Measured(Protocol):
 
         An exception is logged, and costs the plugin's metrics.
         """
+
+
+@runtime_checkable
+class Reported(Protocol):
+    """A service that has something to say on the status page."""
+
+    def report(self, status: Mapping[str, object]) -> Iterable[Entry]:
+        """What `status` returned, for a person who was woken up; a pure function. An exception costs the entries."""
 
 
 class CommandRefused(Exception):

@@ -17,12 +17,14 @@ from pyvrrp.daemon.plugins import (
     Listener,
     Measured,
     Plugin,
+    Reported,
     Service,
     TrackerSpec,
 )
 
 if TYPE_CHECKING:
     from pyvrrp.core.metrics import Family
+    from pyvrrp.core.report import Entry
 
 _LOG = logging.getLogger("pyvrrp")
 
@@ -86,6 +88,17 @@ class Services:
                     yield from list(service.metrics(status.get(name, {})))
                 except Exception:
                     _LOG.exception("plugin %s: metrics failed", name)
+
+    def report(self, status: Mapping[str, Mapping[str, object]]) -> dict[str, Sequence[Entry]]:
+        """What each plugin says on the status page, made from its part of the snapshot."""
+        found: dict[str, Sequence[Entry]] = {}
+        for name, service in self._services.items():
+            if isinstance(service, Reported):
+                try:
+                    found[name] = list(service.report(status.get(name, {})))
+                except Exception:
+                    _LOG.exception("plugin %s: report failed", name)
+        return {name: entries for name, entries in found.items() if entries}
 
     async def command(self, plugin: str, words: Sequence[str]) -> object:
         """Have a plugin carry out a command; raises CommandRefused."""

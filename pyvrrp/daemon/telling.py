@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Mapping
 
@@ -23,7 +24,7 @@ class Telling:
         self._snapshot = Snapshot(speaker, config_file, time.time(), time.monotonic(), guard)
         self._findings = findings
         self._last_reload: Reload | None = None
-        self._pages = Pages(self.status, lambda parts: speaker.services.families(parts))
+        self._pages = Pages(self.status, lambda: speaker.services, socket.gethostname())
         self._web = WebListener(self._pages.by_path)
 
     async def status(self) -> DaemonStatus:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pyvrrp.daemon.http_request import BadRequest, parse
 from pyvrrp.daemon.pages import Pages
 from tests.unit.snapshots import instance, taken
-from tests.unit.test_web import get, listening, talk, until
+from tests.unit.test_web import get, listening, services, talk, until
 
 tokens = st.text(st.characters(codec="ascii", min_codepoint=33, max_codepoint=126), min_size=1, max_size=20)
 values = st.text(st.characters(codec="latin-1"), max_size=40)
@@ -19,7 +19,7 @@ heads = st.builds(
         [f"{method} {target} {version}", *(f"{name}:{value}" for name, value in headers), "", ""]
     ).encode("latin-1"),
     st.sampled_from(["GET", "HEAD", "POST", ""]) | tokens,
-    st.sampled_from(["/metrics", "/status.json", "/healthz", "/", "*", "//x?y#z"]) | tokens,
+    st.sampled_from(["/metrics", "/status.json", "/healthz", "/", "/x", "*", "//x?y#z"]) | tokens,
     st.sampled_from(["HTTP/1.1", "HTTP/1.0", "HTTP/3", ""]) | tokens,
     st.lists(st.tuples(st.sampled_from(["Accept", "Host", "Content-Length", "Transfer-Encoding"]) | tokens, values)),
 )
@@ -52,7 +52,7 @@ def loop():
 @given(sent=st.lists(requests, min_size=1, max_size=4))
 def test_it_goes_on_serving(loop, caplog, sent):
     async def main():
-        async with listening(Pages(taken(instance()), lambda _: ()).by_path) as (listener, port):
+        async with listening(Pages(taken(instance()), services).by_path) as (listener, port):
             for each in sent:
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
                 writer.write(each)

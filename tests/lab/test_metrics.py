@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from html import unescape
 
 import pytest
 from lab_nodes import Node, instance
@@ -71,6 +72,8 @@ def test_a_failover_is_seen_in_the_metrics_of_both(pair):
     status, why = fetch(first, "/healthz")
     assert status == 503
     assert why.startswith("VI_51 is FAULT: interface eth0: down")
+    status, page = fetch(first, "/")
+    assert (status, why.strip() in unescape(page)) == (200, True)
     told = scrape(second)
     reason = "no advertisement for master_down_interval"
     assert told["pyvrrp_transitions_total"][("VI_51", "eth0", "51", "MASTER", reason)] == 1

@@ -10,13 +10,16 @@ from ipaddress import ip_address
 import pytest
 import uvloop
 
+from pyvrrp.config.model import Config
 from pyvrrp.core.events import State
 from pyvrrp.core.metrics import Family, Kind, Metric
+from pyvrrp.core.report import Entry, Mood
 from pyvrrp.daemon import pages as pages_module
 from pyvrrp.daemon import web
 from pyvrrp.daemon.control import Refused
 from pyvrrp.daemon.http_request import BadRequest, parse
 from pyvrrp.daemon.pages import Pages
+from pyvrrp.daemon.services import Services
 from pyvrrp.daemon.web import Answer, WebListener
 from tests.unit.snapshots import daemon, instance, taken
 
@@ -92,7 +95,45 @@ def get(path, *headers, method="GET"):
 
 
 def pages(*instances, **changes):
-    return Pages(taken(*(instances or [instance()]), **changes), lambda _: ()).by_path
+    return Pages(taken(*(instances or [instance()]), **changes), services, "ns1").by_path
+
+
+class Mine:
+    """A plugin and its service: it counts things."""
+
+    name = "mine"
+    trackers = ()
+
+    def configure(self, config, diagnostics):
+        return self
+
+    def metrics(self, status):
+        yield Family(THINGS, [((), status["things"])])
+
+    def report(self, status):
+        yield Entry("<things>", str(status["things"]), Mood.GOOD)
+
+
+class Broken(Mine):
+    """One that can't."""
+
+    name = "broken"
+
+    def status(self):
+        raise RuntimeError("no")
+
+    def metrics(self, status):
+        yield Family(THINGS, [])
+        raise RuntimeError("no")
+
+    report = metrics
+
+
+THINGS = Metric("mine_things", Kind.GAUGE, "Things.")
+
+
+def services(*plugins):
+    return Services(plugins, Config())
 
 
 # --- pages -----------------------------------------------------------------------------------------------------------
@@ -154,10 +195,10 @@ def test_a_daemon_that_starts_is_not_well_and_has_nothing_to_give_out(run):
         raise Refused("the daemon is starting; ask again")
 
     async def main():
-        async with listening(Pages(starting, lambda _: ()).by_path) as (_, port):
-            return [await talk(port, get(path)) for path in ("/metrics", "/status.json", "/healthz")]
+        async with listening(Pages(starting, services).by_path) as (_, port):
+            return [await talk(port, get(path)) for path in ("/", "/metrics", "/status.json", "/healthz")]
 
-    assert [(status, body) for status, _, body in run(main)] == [(503, b"the daemon is starting; ask again\n")] * 3
+    assert [(status, body) for status, _, body in run(main)] == [(503, b"the daemon is starting; ask again\n")] * 4
 
 
 def test_who_asks_again_and_again_makes_one_page_a_second(run, monkeypatch):
@@ -169,7 +210,7 @@ def test_who_asks_again_and_again_makes_one_page_a_second(run, monkeypatch):
 
     async def main():
         monkeypatch.setattr(pages_module, "FRESH", 3600.0)
-        async with listening(Pages(snapshot, lambda _: ()).by_path) as (_, port):
+        async with listening(Pages(snapshot, services).by_path) as (_, port):
             await asyncio.gather(*(talk(port, get("/metrics")) for _ in range(12)))
             assert len(snapshots) == 1
             monkeypatch.setattr(pages_module, "FRESH", 0.0)
@@ -179,16 +220,43 @@ def test_who_asks_again_and_again_makes_one_page_a_second(run, monkeypatch):
     run(main)
 
 
-def test_the_metrics_of_plugins_are_made_from_their_part_of_the_snapshot(run):
-    metric = Metric("mine_things", Kind.GAUGE, "Things.")
-
+def test_what_plugins_say_is_made_from_their_part_of_the_snapshot(run):
     async def main():
-        made = Pages(
-            taken(plugins={"mine": {"things": 3}}), lambda parts: [Family(metric, [((), parts["mine"]["things"])])]
-        )
-        return await made.text(openmetrics=False)
+        made = Pages(taken(plugins={"mine": {"things": 3}}), lambda: services(Mine()))
+        async with listening(made.by_path) as (_, port):
+            return await made.text(openmetrics=False), (await talk(port, get("/")))[2].decode()
 
-    assert run(main).endswith("# TYPE mine_things gauge\nmine_things 3\n")
+    text, page = run(main)
+    assert text.endswith("# TYPE mine_things gauge\nmine_things 3\n")
+    assert "<h2>mine</h2>" in page
+    assert "&lt;things&gt;" in page
+    assert "<things>" not in page
+
+
+def test_a_plugin_that_fails_costs_its_part_and_is_not_well(caplog):
+    found = services(Broken(), Mine())
+    status = {"broken": {}, "mine": {"things": 1}}
+    assert [family.metric for family in found.families(status)] == [THINGS]
+    assert list(found.report(status)) == ["mine"]
+    told = [record.getMessage() for record in caplog.records]
+    assert told == ["plugin broken: metrics failed", "plugin broken: report failed"]
+    assert services(Broken()).status() == {
+        "broken": {"problems": ["its status failed: RuntimeError: no; please report it"]}
+    }
+
+
+def test_the_page(run):
+    async def main():
+        async with listening(pages(instance(name="<b>&", state=State.FAULT, faults=('no "x"',)))) as (_, port):
+            return await talk(port, get("/"))
+
+    status, headers, body = run(main)
+    assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    page = body.decode()
+    assert "<title>!! ns1: pyvrrp</title>" in page
+    assert "&lt;b&gt;&amp; is FAULT: no &quot;x&quot;" in page
+    assert "<b>" not in page
 
 
 # --- requests --------------------------------------------------------------------------------------------------------
@@ -197,7 +265,7 @@ def test_the_metrics_of_plugins_are_made_from_their_part_of_the_snapshot(run):
 @pytest.mark.parametrize(
     ("sent", "status"),
     [
-        (get("/"), 404),
+        (get("/index.html"), 404),
         (get("/metrics/"), 404),
         (get("/../etc/passwd"), 404),
         (get("/metrics", method="POST"), 405),
