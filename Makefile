@@ -68,6 +68,7 @@ bench: venv packages
 
 docs: venv ## the pages that are made from the code
 	@$(BIN)/python -m pyvrrp.config.tables > docs/keywords.md
+	@$(BIN)/python -m tests.metrics_page
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

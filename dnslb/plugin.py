@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from dnslb.health.vrrp_dns_check import CheckBlock
     from dnslb.real_server.holdings import Holdings
     from dnslb.real_server.service import RealServerService
+    from pyvrrp.core.metrics import Family
+    from pyvrrp.core.report import Entry
 
 DNS_CHECK = "vrrp_dns_check"
 DNS_TRACKER = "dns"
@@ -197,12 +199,27 @@ class DnsService:
     def status(self) -> Mapping[str, object]:
         """`checks`: by name, what each found last; the local real server's `blocks`; the balancer's part."""
         found: dict[str, Any] = {"checks": {check.block.name: check.status() for check in self._checks}}
+        problems: list[object] = []
         if self._real_server is not None:
             found |= self._real_server.status()
+            problems += [f"real server: {found['problem']}"] if found["problem"] else []
         if self._running is not None:
             found |= self._running.status()
+            problems += found.get("problems", ())
             found["summary"] = [*self._running.summary(), *self._real_server_summary()]
-        return found
+        return found | {"problems": problems}
+
+    def metrics(self, status: Mapping[str, Any]) -> Iterator[Family]:
+        """See pyvrrp.daemon.plugins.Measured."""
+        from dnslb.metrics import families
+
+        return families(status)
+
+    def report(self, status: Mapping[str, Any]) -> Iterator[Entry]:
+        """See pyvrrp.daemon.plugins.Reported."""
+        from dnslb.report import entries
+
+        return entries(status)
 
     def _real_server_summary(self) -> Iterator[str]:
         status: Mapping[str, Any] = {} if self._real_server is None else self._real_server.status()

@@ -5,7 +5,7 @@ Whatever acts on storage is imported only once a configuration has such a block.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -19,8 +19,11 @@ from pyvrrp.config.suggest import did_you_mean
 from pyvrrp.daemon.plugins import CommandRefused, Gate, Report, TrackerSpec
 
 if TYPE_CHECKING:
+    from drbdctl.daemon.backup_watch import BackupWatch
     from drbdctl.daemon.runner import StorageRunner
     from drbdctl.settings import Storage
+    from pyvrrp.core.metrics import Family
+    from pyvrrp.core.report import Entry
 
 TRACKER = "storage"
 "the kind of `track_storage`"
@@ -41,13 +44,15 @@ class DrbdPlugin:
         storages = self.storages(config, diagnostics)
         _judge_tracks(config, {each.name for each in storages}, diagnostics)
         recommend(config, {each.instance for each in storages}, diagnostics)
+        backups: BackupWatch | None = None
         if storages:
             from drbdctl.backup.configured import configured
+            from drbdctl.daemon.backup_watch import BackupWatch
             from drbdctl.storage_block.checks import check
 
             check(storages, config, diagnostics)
-            configured(config, diagnostics)
-        return StorageService(storages, config, self._runners)
+            backups = BackupWatch(configured(config, diagnostics).values())
+        return StorageService(storages, config, self._runners, backups)
 
     def storages(self, config: Config, diagnostics: Diagnostics) -> list[Storage]:
         """The storage blocks of a configuration."""
@@ -61,7 +66,10 @@ class DrbdPlugin:
 class StorageService:
     """What one configuration wants of the storages of this node."""
 
-    def __init__(self, storages: Sequence[Storage], config: Config, runners: Runners) -> None:
+    def __init__(
+        self, storages: Sequence[Storage], config: Config, runners: Runners, backups: BackupWatch | None = None
+    ) -> None:
+        self._backups = backups
         self._storages = {each.name: each for each in storages}
         self._instances = {each.name: each for each in config.instances}
         self._runners = runners
@@ -79,9 +87,13 @@ class StorageService:
         for name, storage in self._storages.items():
             self._runner(name).take(storage, self._heard_by(storage))
             self._runner(name).start()
+        if self._backups is not None:
+            self._backups.start()
 
     async def stop(self) -> None:
         """End what no other service has taken over, or does not want any more."""
+        if self._backups is not None:
+            await self._backups.stop()
         for name in list(self._runners.by_name):
             if self._runners.owner is self or (not self._runners.wants(name) and self._runners.by_name[name].idle):
                 await self._runners.by_name.pop(name).stop()
@@ -101,8 +113,27 @@ class StorageService:
             runner.heard(instance)
 
     def status(self) -> Mapping[str, object]:
-        """`storages`, by name."""
-        return {"storages": {name: runner.status() for name, runner in self._runners.by_name.items()}}
+        """`storages`, by name; `backups`, by resource; `summary` and `problems`, sentences."""
+        from drbdctl.report import summary
+
+        found: dict[str, object] = {
+            "storages": {name: runner.status() for name, runner in self._runners.by_name.items()},
+            "backups": {} if self._backups is None else self._backups.status(),
+            "problems": [each for runner in self._runners.by_name.values() for each in runner.problems],
+        }
+        return found | {"summary": summary(found)}
+
+    def report(self, status: Mapping[str, object]) -> Iterable[Entry]:
+        """See pyvrrp.daemon.plugins.Reported."""
+        from drbdctl.report import entries
+
+        return entries(status)
+
+    def metrics(self, status: Mapping[str, object]) -> Iterable[Family]:
+        """See pyvrrp.daemon.plugins.Measured."""
+        from drbdctl.metrics import families
+
+        return families(status)
 
     async def command(self, words: Sequence[str]) -> object:
         """`NAME why`, `after-move`, `acknowledge USER`, `accept USER REASON RULE ...`, `fence-peer RESOURCE`."""

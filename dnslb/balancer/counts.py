@@ -48,6 +48,11 @@ class Counts:
         """Packets that were not sent on, by reason."""
         return _sum(self._before, self._last).passed
 
+    @property
+    def lost(self) -> int:
+        """Frames that an engine was too slow for, or could not send."""
+        return self._before.lost + self._last.lost
+
     def rate(self, slot: int | None, now: float) -> float:
         """Packets per second over the last samples."""
         if slot is None or not self._samples or now <= self._samples[0][0]:
@@ -61,6 +66,7 @@ def _sum(one: Counters, other: Counters) -> Counters:
         packets=_added(one.packets, other.packets),
         octets=_added(one.octets, other.octets),
         passed=_added(one.passed, other.passed),
+        lost=one.lost + other.lost,
     )
 
 

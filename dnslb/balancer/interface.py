@@ -83,6 +83,8 @@ class Interface:
         self.counts = Counts()
         self.sampled = False
         "somebody looks at its queries"
+        self.installed = 0
+        "how often an engine was given something else to do: the number of what it does now"
         self._engine = engine
         self._changed = changed
         self._open = opener
@@ -221,6 +223,7 @@ class Interface:
                 await self._answer(self._wanted_answers & self._answerer.covered)
                 await self.do(lambda: plane.install(self._tables.forwarding(recipe)))
                 self._installed, self._pause = recipe, _BACK_OFF[0]
+                self.installed += 1
                 self._keep()
                 await self._answer(self._wanted_answers)
                 return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from typing import assert_never
 
@@ -52,6 +53,8 @@ class Served:
         self.interface = ""
         self.problem = ""
         "why it has no interface"
+        self.changes: Counter[tuple[IPAddress, bool]] = Counter()
+        "how often a server came up (True) or went down"
         self._changed = changed
         self._timer: asyncio.TimerHandle | None = None
         self._neighbours: dict[IPAddress, tuple[bool, str]] = {}
@@ -97,9 +100,11 @@ class Served:
                 case TableWanted() | Removed():
                     changed = True
                 case ServerUp():
+                    self.changes[action.server.address, True] += 1
                     _LOG.info("%s: %s is up: %s", name, action.server.name, action.why)
                     self.scripts.run("notify_up", action.server.notify_up)
                 case ServerDown():
+                    self.changes[action.server.address, False] += 1
                     _LOG.warning("%s: %s is down: %s", name, action.server.name, action.why)
                     self.scripts.run("notify_down", action.server.notify_down)
                 case QuorumGained():

@@ -10,6 +10,7 @@ from dnslb.balancer.composition import name_of, servers_of
 from dnslb.balancer.interface import Interface
 from dnslb.balancer.served import Served
 from dnslb.explanation import explain
+from dnslb.weights import PARTS
 from pyvrrp.core.events import IPAddress
 
 _OF_SORRY = "sorry"
@@ -18,7 +19,7 @@ Document = dict[str, object]
 
 
 def status(balancer: Balancer) -> Document:
-    """Everything: `interfaces` and `virtual_servers`."""
+    """Everything: `interfaces`, `virtual_servers`, and a sentence for each of them that is balanced badly or not."""
     now = time.monotonic()
     checks = balancer.monitor.status()
     virtual_servers = {
@@ -27,12 +28,18 @@ def status(balancer: Balancer) -> Document:
     return {
         "interfaces": {name: _interface(balancer, each) for name, each in balancer.interfaces.items()},
         "virtual_servers": virtual_servers,
+        "problems": [_sentence(balancer, served) for served in balancer.served.values() if _troubled(balancer, served)],
     }
 
 
 def summary(balancer: Balancer) -> list[str]:
     """A sentence for each virtual server."""
     return [_sentence(balancer, served) for served in balancer.served.values()]
+
+
+def _troubled(balancer: Balancer, served: Served) -> bool:
+    pool, interface = served.pool, balancer.interfaces.get(served.interface)
+    return interface is None or interface.plane is None or pool.panic is not None or pool.sorry or not pool.quorum
 
 
 def _interface(balancer: Balancer, interface: Interface) -> Document:
@@ -43,7 +50,9 @@ def _interface(balancer: Balancer, interface: Interface) -> Document:
         "chosen": interface.chosen,
         "problem": interface.problem,
         "held": sorted(map(str, interface.held)),
+        "installed": interface.installed,
         "passed": {reason.name.lower(): count for reason, count in interface.counts.passed.items()},
+        "lost": interface.counts.lost,
         "arp": balancer.watches.arp(interface.name),
     }
 
@@ -92,6 +101,9 @@ def _server(
         "standing": explanation.standing.value,
         "share": round(explanation.share, 6),
         "weight": member.server.weight,
+        "effective_weight": pool.table.weights.get(address, 0) / PARTS,
+        "went_up": served.changes[address, True],
+        "went_down": served.changes[address, False],
         "tier": member.server.tier,
         "admin": member.admin.value,
         "drained": member.drained,

@@ -25,6 +25,8 @@ class Health:
     newest: Record | None
     verify_age: float | None
     "since a sample was last restored and compared"
+    verify_ok: bool | None
+    "the last one found what was backed up; None: there was none"
     running: bool
     alarms: tuple[str, ...]
 
@@ -34,6 +36,7 @@ class Health:
             "drbdctl_backup_age_seconds": self.age,
             "drbdctl_backup_last_ok": None if self.last_ok is None else float(self.last_ok),
             "drbdctl_backup_verify_age_seconds": self.verify_age,
+            "drbdctl_backup_verify_ok": None if self.verify_ok is None else float(self.verify_ok),
             "drbdctl_backup_running": float(self.running),
             "drbdctl_backup_alarms": float(len(self.alarms)),
         }
@@ -75,6 +78,7 @@ def health(records: Sequence[Record], unread: int, max_age: float, now: float, *
         last_run=last,
         newest=newest,
         verify_age=None if verified is None else max(now - verified.at, 0.0),
+        verify_ok=checks[-1].event is Event.VERIFIED if checks else None,
         running=running,
         alarms=tuple(alarms),
     )

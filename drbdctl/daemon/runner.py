@@ -12,8 +12,10 @@ import time
 from collections import deque
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from typing import assert_never
 
+from drbdctl.daemon.document import Tally, states
 from drbdctl.daemon.eyes import Eyes
 from drbdctl.daemon.intent import Intent
 from drbdctl.daemon.peer_watch import PeerWatch
@@ -69,6 +71,7 @@ class StorageRunner:
         self.storage = storage
         self.alarm = ""
         "what somebody should come and look at"
+        self.tally = Tally()
         self._lost = ""
         "why it does not serve although the addresses are up: a process that took the role over found it so"
         self._instances = tuple(instances)
@@ -223,7 +226,9 @@ class StorageRunner:
     # --- the machine -------------------------------------------------------------------------------------------------
 
     def _deliver(self, event: Event) -> None:
-        for action in self.machine.handle(event, time.monotonic()):
+        before, actions = self.machine.phase, self.machine.handle(event, time.monotonic())
+        self.tally.takeovers += (before, self.machine.phase) == (Phase.PROMOTING, Phase.PRIMARY)
+        for action in actions:
             match action:
                 case Look():
                     self._spawn(self._look())
@@ -235,6 +240,7 @@ class StorageRunner:
                     self.alarm = ""
                     self._answer(self._opening)
                 case GaveUp(why):
+                    self.tally.gave_up += 1
                     self._answer(self._opening, why)
                     if self._opening is None:
                         _LOG.error("%s: %s", self.name, why)
@@ -244,6 +250,7 @@ class StorageRunner:
                     self._answer(self._closing)
                 case Alarm(why):
                     self.alarm = why
+                    self.tally.alarms += 1
                     _LOG.critical("%s: %s", self.name, why)
                     if self.machine.phase is Phase.HELD:
                         self._answer(self._closing, why)
@@ -295,6 +302,7 @@ class StorageRunner:
             _LOG.exception("%s: %s", self.name, planned.step)
             failure = Failure(f"{planned.step}: unexpected {type(error).__name__}: {error}; please report it")
         seconds = time.monotonic() - began
+        self.tally.steps_failed += failure is not None
         _LOG.log(
             logging.INFO if failure is None else logging.WARNING,
             "%s: %s: %s after %.2f s",
@@ -369,6 +377,13 @@ class StorageRunner:
                 report(not fitness.faults, what)
             await asyncio.sleep(_IDLE / 2)
 
+    @property
+    def problems(self) -> list[str]:
+        """What somebody should come and look at, a sentence each."""
+        fitness = self.machine.fitness
+        found = (self.alarm, self._lost, *map(str, fitness.faults if fitness else ()))
+        return [f"{self.name}: {each}" for each in dict.fromkeys(found) if each]
+
     def status(self) -> Mapping[str, object]:
         """JSON-ready."""
         machine = self.machine
@@ -383,6 +398,10 @@ class StorageRunner:
             "refusals": [str(each) for each in machine.plan.refusals],
             "faults": [str(each) for each in (fitness.faults if fitness else ())],
             "degraded": list(fitness.degraded if fitness else ()),
+            "rules": [each.rule for each in (*machine.plan.refusals, *(fitness.faults if fitness else ()))],
+            "holders": {} if machine.seen is None else dict(machine.seen.holders),
+            "tally": asdict(self.tally),
+            **states(machine.seen, [each.name for each in self.storage.group.resources], time.monotonic()),
             "alarm": self.alarm,
             "stuck": list(self._hands.stuck),
             "services": [each.name for each in self.storage.group.services],

@@ -14,6 +14,7 @@ VERBS = {
     "run": "run the daemon in the foreground",
     "check": "read the configuration and say what is wrong with it",
     "status": "what the running daemon does, and why",
+    "metrics": "the running daemon's numbers, for Prometheus",
     "switchover": "give the address to the other node, without a gap",
     "restart": "change the running program without a failover",
     "sniff": "print the advertisements on a link, decoded by scapy",

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from pyvrrp.core.report import duration
+
 Document = dict[str, Any]
 "a decoded DaemonStatus, or a part of one (docs/status.md)"
 
@@ -43,21 +45,6 @@ def render(document: Document, *, colour: bool = False) -> str:
         for word, code in _COLOURS.items():
             text = text.replace(f" {word} ", f" \x1b[{code}m{word}\x1b[0m ")
     return text
-
-
-def duration(seconds: float) -> str:
-    """A length of time in at most two units: `3 d 4 h`, `12 min 3 s`, `0.3 s`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = int(seconds)
-    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-    first = next(index for index, (_, size) in enumerate(units) if whole >= size)
-    parts = []
-    for name, size in units[first : first + 2]:
-        if count := whole // size:
-            parts.append(f"{count} {name}")
-        whole %= size
-    return " ".join(parts)
 
 
 def _daemon(document: Document) -> Iterator[str]:

@@ -87,6 +87,11 @@ class Diagnostics:
         return len(self._found)
 
     @property
+    def counted(self) -> dict[str, int]:
+        """How many there are of each severity, by its word."""
+        return {severity.value: sum(found.severity is severity for found in self._found) for severity in Severity}
+
+    @property
     def errors(self) -> list[Diagnostic]:
         """The findings of severity ERROR."""
         return [found for found in self if found.severity is Severity.ERROR]

@@ -217,6 +217,8 @@ class Globals:
     "`vip_lease auto|off|SECONDS`: None is auto, 0 is off"
     guard_timeout: float | None = None
     "seconds of silence after which the guard kills the speaker; None: the shortest advert_int, at least 1 s"
+    metrics_listen: tuple[IPAddress, int] | None = None
+    "address and TCP port that metrics and the status are given out on; None: nowhere"
     scheduling: Scheduling = Scheduling()
     process_name: str | None = None
     state_dump_file: str | None = None

@@ -59,6 +59,8 @@ class Statistics:
     "VRRPv3: counted and learnt, not discarded"
     announcements_sent: int = 0
     "gratuitous ARP and Neighbor Advertisement frames"
+    lease_renewals: int = 0
+    "of all VIPs together, one for each advertisement that was sent while they were held by a lease"
     addresses_restored: int = 0
     "VIPs that somebody else removed and that were put back"
     discarded: Counter[DiscardReason] = field(default_factory=Counter)

@@ -59,10 +59,6 @@ class Addresses:
         """The lease of each VIP, held or not."""
         return list(self._leases.values())
 
-    def present(self, vip: VirtualAddress) -> bool:
-        """Whether it is on its interface now, by our doing or not."""
-        return any(found.address == vip.address for found in self._node.netlink.addresses(vip.device))
-
     @property
     def lease_left(self) -> float | None:
         """Seconds until the kernel takes them away, unless they are renewed; None: not held, or without a lease."""
@@ -104,6 +100,7 @@ class Addresses:
             return
         self._renewed = self._node.clock()
         self._node.netlink.renew(self._leases.values())
+        self._statistics.lease_renewals += self.seconds is not None
         if self._run_out:
             vips, self._run_out = self._run_out, []
             self._node.spawn(self._bring_back(vips))

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 
 from pyvrrp.daemon.pidfile import AlreadyRunning
 from pyvrrp.daemon.run_directory import Unusable, prepare
+from pyvrrp.daemon.slices import in_slices
 
 if TYPE_CHECKING:
     from pyvrrp.daemon.status import DaemonStatus
@@ -59,13 +60,13 @@ class Encoded(str):
     __slots__ = ()
 
 
-def status_method(snapshot: Callable[[], DaemonStatus]) -> Method:
-    """The method `status`: the snapshot is taken on the loop and encoded beside it (4000 instances take 0.3 s)."""
+def status_method(snapshot: Callable[[], Awaitable[DaemonStatus]]) -> Method:
+    """The method `status`: a snapshot, encoded in slices (4000 instances take 0.3 s)."""
 
     async def status(_: Mapping[str, object]) -> Encoded:
-        from pyvrrp.daemon.status import as_json
+        from pyvrrp.daemon.status import json_pieces
 
-        return Encoded(await asyncio.to_thread(as_json, snapshot()))
+        return Encoded("".join(await in_slices(json_pieces(await snapshot()))))
 
     return status
 

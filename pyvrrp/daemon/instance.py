@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from ipaddress import ip_interface
 from typing import Protocol, assert_never
@@ -72,6 +72,8 @@ class Instance:
         self.node = node
         self.notify = notify
         self.statistics = Statistics()
+        self.transitions: Counter[tuple[State, Reason]] = Counter()
+        "by the state that it came to, and why"
         self.router = VirtualRouter(parameters)
         self.deadline = Deadline(lambda _: None)
         self.gates = GateRunner(config.name, gates, self._gates_answered)
@@ -278,6 +280,7 @@ class Instance:
 
     def _changed(self, transition: Transition) -> None:
         self.last_change = transition
+        self.transitions[transition.new, transition.reason] += 1
         self.hearing.tell_again()
         if transition.new is State.MASTER:
             self.node.finder.look_for_ourselves()

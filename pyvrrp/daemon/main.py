@@ -8,7 +8,6 @@ import gc
 import logging
 import os
 import signal
-import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
@@ -32,8 +31,8 @@ from pyvrrp.host.namespace import enter_namespace
 from pyvrrp.host.scheduling import schedule
 
 if TYPE_CHECKING:  # what tells of the daemon is loaded when it advertises
-    from pyvrrp.daemon.snapshot import Snapshot
-    from pyvrrp.daemon.status import DaemonStatus, Reload
+    from pyvrrp.daemon.status import DaemonStatus
+    from pyvrrp.daemon.telling import Telling
 
 _LOG = logging.getLogger("pyvrrp")
 _LEVELS = {Severity.ERROR: logging.ERROR, Severity.WARNING: logging.WARNING, Severity.NOTE: logging.INFO}
@@ -136,13 +135,13 @@ class Daemon:
         self.guard = guard
         self.speaker = Speaker(loaded.config, plugins=plugins)
         self.systemd = Systemd() if guard is None else Systemd(relay=lambda text: guard.tell(notify=text))
-        self.last_reload: Reload | None = None
         self._plugins = plugins
         self._stop = asyncio.Event()
         self._restarting = False
         self._reload = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._snapshot: Snapshot | None = None
+        self._telling: Telling | None = None
+        self._findings = loaded.diagnostics.counted
         self._works = False
 
     async def run(self) -> int:
@@ -155,6 +154,7 @@ class Daemon:
                 "switchover": self.switchover,
                 "restart": self.restart,
                 "plugin": self.plugin,
+                "metrics": self.metrics,
             },
         )
         self._handle_signals()
@@ -176,6 +176,8 @@ class Daemon:
             self.speaker.journal.close(forget=not self.options.keep_addresses)
             _LOG.info("stopped")
         finally:
+            if self._telling is not None:
+                await self._telling.stop()
             await control.stop()
         return ExitStatus.PROGRAM_ERROR if self.speaker.broken.is_set() else ExitStatus.OK
 
@@ -188,11 +190,10 @@ class Daemon:
             status = ExitStatus.MISSING_PERMISSION if isinstance(error, MissingCapability) else ExitStatus.FATAL
             raise CannotRun(status, str(error)) from error
         self._begin_heartbeat()
-        from pyvrrp.daemon.snapshot import Snapshot
+        from pyvrrp.daemon.telling import Telling
 
-        self._snapshot = Snapshot(
-            self.speaker, str(self.options.config_file), time.time(), time.monotonic(), self.guard
-        )
+        self._telling = Telling(self.speaker, str(self.options.config_file), self.guard, self._findings)
+        await self._telling.listen()
 
     async def _until_stopped(self) -> None:
         reasons = [asyncio.ensure_future(event.wait()) for event in (self._stop, self.speaker.broken)]
@@ -233,7 +234,7 @@ class Daemon:
 
     def restart(self, _: Mapping[str, object]) -> Mapping[str, object]:
         """The control method `restart`: leave without a word, for a process with other code that adopts the role."""
-        self.status()
+        self._tells()
         if self.guard is None:
             raise Refused("it runs without a guard, which would start it again; stop it and start it")
         if why := obstacle(self.speaker.instances.values()):
@@ -257,7 +258,7 @@ class Daemon:
         name, words = parameters.get("plugin"), parameters.get("words", [])
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise Refused("`words` is a list of strings")
-        self.status()
+        self._tells()
         try:
             return await self.speaker.services.command(str(name), words)
         except CommandRefused as refused:
@@ -265,7 +266,7 @@ class Daemon:
 
     def switchover(self, parameters: Mapping[str, object]) -> Mapping[str, object]:
         """The control method `switchover`: `instances` names them, none means all that are MASTER here."""
-        self.status()
+        self._tells()
         named = parameters.get("instances", [])
         if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
             raise Refused("`instances` is a list of names")
@@ -277,11 +278,19 @@ class Daemon:
             raise Refused("nothing to hand over: this node is not MASTER of " + (", ".join(named) or "anything"))
         return {"handing_over": leaving}
 
-    def status(self) -> DaemonStatus:
-        """The snapshot that `pyvrrp status` shows."""
-        if self._snapshot is None:
+    async def status(self) -> DaemonStatus:
+        """The snapshot that `pyvrrp status` shows; raises Refused."""
+        return await self._tells().status()
+
+    async def metrics(self, parameters: Mapping[str, object]) -> str:
+        """The control method `metrics`: the text that Prometheus reads; `openmetrics` true: that of OpenMetrics."""
+        return await self._tells().metrics(openmetrics=parameters.get("openmetrics") is True)
+
+    def _tells(self) -> Telling:
+        """What tells of the daemon, once it runs; raises Refused."""
+        if self._telling is None:
             raise Refused("the daemon is starting; ask again")
-        return self._snapshot.take(self.last_reload)
+        return self._telling
 
     # --- signals -----------------------------------------------------------------------------------------------------
 
@@ -313,7 +322,7 @@ class Daemon:
         from pyvrrp.daemon.dump import Dump, dump
 
         try:
-            path = await asyncio.to_thread(dump, Dump[what], self.status(), self.speaker.config)
+            path = await asyncio.to_thread(dump, Dump[what], await self.status(), self.speaker.config)
         except (Unusable, Refused) as error:
             _LOG.error("%s", error)
             return
@@ -326,15 +335,13 @@ class Daemon:
 
     async def reload(self) -> None:
         """Read the file again and take over what changed; a file that can't be run changes nothing."""
-        from pyvrrp.daemon.status import Reload, iso
-
         async with self._reload:
-            if self._snapshot is None or self._stop.is_set():
+            if self._telling is None or self._stop.is_set():
                 return
             self.systemd.reloading()
             ok, detail = await self._try_reload()
             _LOG.log(logging.INFO if ok else logging.ERROR, "reload: %s", detail)
-            self.last_reload = Reload(ok=ok, detail=detail, at=iso(time.time()), seconds_ago=0.0)
+            await self._telling.reloaded(self._findings, ok=ok, detail=detail)
             self.systemd.ready(f"reload: {detail}")
 
     async def _try_reload(self) -> tuple[bool, str]:
@@ -346,7 +353,9 @@ class Daemon:
         if (fixed := _fixed(self.speaker.config)) != _fixed(loaded.config):
             return False, f"{fixed} can't change while running; restart instead; the running configuration stays"
         schedule(loaded.config.globals.scheduling)
-        return True, str(await self.speaker.reload(loaded.config))
+        done = await self.speaker.reload(loaded.config)
+        self._findings = loaded.diagnostics.counted
+        return True, str(done)
 
 
 def _fixed(config: Config) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections import deque
+from collections import Counter, deque
 
 from pyvrrp.config.model import Command, Notify
 from pyvrrp.host.scripts import Launcher, Outcome
@@ -26,6 +26,9 @@ class NotifyQueue:
         "seconds until a script is killed"
         self.outcomes: deque[tuple[str, Outcome]] = deque(maxlen=_REMEMBERED)
         "the last ones, with the keyword (notify_master, notify, ...)"
+        self.runs: Counter[str] = Counter()
+        "how often the script of each keyword has run"
+        self.failures: Counter[str] = Counter()
         self._launcher = launcher
         self._waiting: deque[tuple[str, Command]] = deque()
         self._worker: asyncio.Task[None] | None = None
@@ -99,6 +102,8 @@ class NotifyQueue:
         try:
             outcome = await run.outcome
             self.outcomes.append((keyword, outcome))
+            self.runs[keyword] += 1
+            self.failures[keyword] += not outcome.ok
             if not outcome.ok:
                 _LOG.warning("%s: %s (%s) failed: %s", self.name, keyword, outcome.command, outcome.sentence)
             # After its SIGKILL it may sit in the kernel (a file system that hangs), but it does nothing any more.

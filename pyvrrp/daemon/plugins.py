@@ -5,10 +5,10 @@ A plugin is found through the entry-point group `pyvrrp.plugins`; the speaker ne
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from pyvrrp.config.diagnostics import Diagnostics
 from pyvrrp.config.keywords import Keyword
@@ -18,6 +18,10 @@ from pyvrrp.config.model import Config
 from pyvrrp.host.script_security import UnknownAccount as UnknownAccount
 from pyvrrp.host.script_security import account as account
 from pyvrrp.host.script_security import problems as problems
+
+if TYPE_CHECKING:
+    from pyvrrp.core.metrics import Family
+    from pyvrrp.core.report import Entry
 
 ENTRY_POINT_GROUP = "pyvrrp.plugins"
 
@@ -81,7 +85,11 @@ class Service(Protocol):
         """End all work; called once, also at a reload that changed anything, after the next service's `start`."""
 
     def status(self) -> Mapping[str, object]:
-        """JSON-ready: the plugin's part of `pyvrrp status --json`."""
+        """JSON-ready: the plugin's part of `pyvrrp status --json`; not changed any more once it is returned.
+
+        `problems` in it is a list of sentences: what somebody should come and look at; /healthz is 503 while there
+        are any.
+        """
 
 
 @runtime_checkable
@@ -127,6 +135,25 @@ class Listener(Protocol):
 
     def heard(self, instance: str, priority: int) -> None:
         """Called on the event loop for each advertisement that an instance accepts; it must not block."""
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """A service that has metrics."""
+
+    def metrics(self, status: Mapping[str, object]) -> Iterable[Family]:
+        """The numbers in what `status` returned, a pure function; each metric once, its name begins with the plugin's.
+
+        An exception is logged, and costs the plugin's metrics.
+        """
+
+
+@runtime_checkable
+class Reported(Protocol):
+    """A service that has something to say on the status page."""
+
+    def report(self, status: Mapping[str, object]) -> Iterable[Entry]:
+        """What `status` returned, for a person who was woken up; a pure function. An exception costs the entries."""
 
 
 class CommandRefused(Exception):

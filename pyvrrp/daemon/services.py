@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from pyvrrp.config.diagnostics import Diagnostics
 from pyvrrp.config.model import Config
@@ -14,10 +15,16 @@ from pyvrrp.daemon.plugins import (
     Follower,
     Gate,
     Listener,
+    Measured,
     Plugin,
+    Reported,
     Service,
     TrackerSpec,
 )
+
+if TYPE_CHECKING:
+    from pyvrrp.core.metrics import Family
+    from pyvrrp.core.report import Entry
 
 _LOG = logging.getLogger("pyvrrp")
 
@@ -61,6 +68,37 @@ class Services:
                 listener.heard(instance, priority)
             except Exception:
                 _LOG.exception("plugin %s: heard(%s, %d) failed", name, instance, priority)
+
+    def status(self) -> dict[str, Mapping[str, object]]:
+        """The part of each plugin; of one that fails, that it does."""
+        found: dict[str, Mapping[str, object]] = {}
+        for name, service in self._services.items():
+            try:
+                found[name] = service.status()
+            except Exception as error:
+                _LOG.exception("plugin %s: status failed", name)
+                found[name] = {"problems": [f"its status failed: {type(error).__name__}: {error}; please report it"]}
+        return found
+
+    def families(self, status: Mapping[str, Mapping[str, object]]) -> Iterator[Family]:
+        """The metrics of each plugin, made from its part of the snapshot; one that fails has none, and is told."""
+        for name, service in self._services.items():
+            if isinstance(service, Measured):
+                try:
+                    yield from list(service.metrics(status.get(name, {})))
+                except Exception:
+                    _LOG.exception("plugin %s: metrics failed", name)
+
+    def report(self, status: Mapping[str, Mapping[str, object]]) -> dict[str, Sequence[Entry]]:
+        """What each plugin says on the status page, made from its part of the snapshot."""
+        found: dict[str, Sequence[Entry]] = {}
+        for name, service in self._services.items():
+            if isinstance(service, Reported):
+                try:
+                    found[name] = list(service.report(status.get(name, {})))
+                except Exception:
+                    _LOG.exception("plugin %s: report failed", name)
+        return {name: entries for name, entries in found.items() if entries}
 
     async def command(self, plugin: str, words: Sequence[str]) -> object:
         """Have a plugin carry out a command; raises CommandRefused."""

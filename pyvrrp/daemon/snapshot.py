@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 
 import pyvrrp
 from pyvrrp.core import senders
 from pyvrrp.core.claim import auth_name
-from pyvrrp.core.events import State
+from pyvrrp.core.events import IPAddress, State
 from pyvrrp.core.tracking import Tracked
 from pyvrrp.daemon import status
 from pyvrrp.daemon.group import Group
 from pyvrrp.daemon.heartbeat import GuardChannel
 from pyvrrp.daemon.instance import Instance
+from pyvrrp.daemon.notify import NotifyQueue
+from pyvrrp.daemon.slices import in_slices
 from pyvrrp.daemon.speaker import Speaker
 from pyvrrp.daemon.status import (
     Address,
@@ -47,11 +49,18 @@ class Snapshot:
     monotonic: float
     guard: GuardChannel | None = None
 
-    def take(self, last_reload: Reload | None = None) -> DaemonStatus:
-        """The whole daemon now."""
-        speaker, now = self.speaker, self.speaker.clock()
+    async def take(self, last_reload: Reload | None = None, findings: Mapping[str, int] | None = None) -> DaemonStatus:
+        """The whole daemon; `findings` are those of the configuration in force.
+
+        Each virtual router is told as it is at one moment; with many of them these moments are some milliseconds apart.
+        """
+        speaker = self.speaker
+        netlink = speaker.node.netlink
+        here = {(name, each.address) for name in netlink.links for each in netlink.addresses(name)}
         loop = type(asyncio.get_running_loop()).__module__
         timers = speaker.node.timers
+        instances = await in_slices(self._instance(each, here) for each in list(speaker.instances.values()))
+        now = speaker.clock()
         if last_reload is not None:
             last_reload = replace(last_reload, seconds_ago=self._wall(now) - _seconds(last_reload.at))
         return DaemonStatus(
@@ -67,7 +76,8 @@ class Snapshot:
             restarts=0 if self.guard is None else self.guard.restarts,
             lateness=Lateness(last=timers.lateness, max=timers.worst_lateness),
             last_reload=last_reload,
-            instances=tuple(self._instance(each, now) for each in speaker.instances.values()),
+            findings=findings or {},
+            instances=tuple(instances),
             groups=tuple(self._group(each, now) for each in speaker.groups.values()),
             trackers=tuple(self._tracker(check, now) for check in speaker.trackers),
             interfaces={name: status.discarded(wire.discarded) for name, wire in speaker.node.wires.items()},
@@ -76,13 +86,14 @@ class Snapshot:
                 for name, wire in speaker.node.wires.items()
             },
             foreign_full={name: wire.strangers.register.full for name, wire in speaker.node.wires.items()},
-            plugins={name: service.status() for name, service in speaker.services.by_name.items()},
+            plugins=speaker.services.status(),
         )
 
     def _wall(self, monotonic: float) -> float:
         return self.wall + monotonic - self.monotonic
 
-    def _instance(self, instance: Instance, now: float) -> InstanceStatus:
+    def _instance(self, instance: Instance, here: Set[tuple[str, IPAddress]]) -> InstanceStatus:
+        now = self.speaker.clock()
         config, router = instance.config, instance.router
         group = next((group for group in self.speaker.config.sync_groups if config.name in group.members), None)
         refused = instance.hearing.last_discard
@@ -109,7 +120,7 @@ class Snapshot:
             unicast=config.unicast,
             master=_master(instance),
             source=None if router.source is None else str(router.source),
-            addresses=tuple(_addresses(instance)),
+            addresses=tuple(_addresses(instance, here)),
             timers=Timers(
                 running={timer.value: max(0.0, when - now) for timer, when in router.timers.items()},
                 advert_int=config.parameters.advert_int,
@@ -129,7 +140,9 @@ class Snapshot:
                 source=str(refused[1]),
                 seconds_ago=now - refused[2],
             ),
-            notify=self._notify(instance.notify.outcomes, now),
+            notify=self._notify(instance.notify, now),
+            notify_waiting=instance.notify.backlog,
+            transitions=status.transitions(instance.transitions),
         )
 
     def _sender(self, sender: senders.Sender, now: float) -> Sender:
@@ -158,7 +171,8 @@ class Snapshot:
             since=iso(self._wall(group.machine.since)),
             since_seconds=now - group.machine.since,
             members=tuple(group.machine.members),
-            notify=self._notify(group.notify.outcomes, now),
+            notify=self._notify(group.notify, now),
+            notify_waiting=group.notify.backlog,
         )
 
     def _tracker(self, check: Check, now: float) -> TrackerStatus:
@@ -177,14 +191,18 @@ class Snapshot:
             fall=spec.fall,
             result=tracker.result,
             running=check.run is not None,
-            last=None if check.last is None else self._outcome(tracker.name, check.last, now),
+            last=None
+            if check.last is None
+            else self._outcome(tracker.name, check.last, now, tracker.successes + tracker.failures, tracker.failures),
         )
 
-    def _notify(self, outcomes: Iterable[tuple[str, scripts.Outcome]], now: float) -> tuple[Outcome, ...]:
-        last = dict(outcomes)
-        return tuple(self._outcome(keyword, outcome, now) for keyword, outcome in last.items())
+    def _notify(self, queue: NotifyQueue, now: float) -> tuple[Outcome, ...]:
+        return tuple(
+            self._outcome(keyword, outcome, now, queue.runs[keyword], queue.failures[keyword])
+            for keyword, outcome in dict(queue.outcomes).items()
+        )
 
-    def _outcome(self, name: str, outcome: scripts.Outcome, now: float) -> Outcome:
+    def _outcome(self, name: str, outcome: scripts.Outcome, now: float, runs: int, failures: int) -> Outcome:
         ended = outcome.started + outcome.duration
         return Outcome(
             name=name,
@@ -195,6 +213,8 @@ class Snapshot:
             at=iso(self._wall(ended)),
             seconds_ago=now - ended,
             duration=outcome.duration,
+            runs=runs,
+            failures=failures,
         )
 
 
@@ -215,10 +235,11 @@ def _master(instance: Instance) -> Master | None:
     return Master(address=str(router.master), priority=router.master_priority)
 
 
-def _addresses(instance: Instance) -> Iterable[Address]:
+def _addresses(instance: Instance, here: Set[tuple[str, IPAddress]]) -> Iterable[Address]:
+    """`here`: what is on the interfaces, by our doing or not."""
     addresses = instance.addresses
     for vip in addresses.vips:
-        held = addresses.present(vip)
+        held = (vip.device, vip.address) in here
         yield Address(
             address=str(vip.interface),
             device=vip.device,

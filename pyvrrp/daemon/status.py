@@ -10,15 +10,17 @@ import dataclasses
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
 
 from pyvrrp.core.discard import DiscardReason, Statistics
-from pyvrrp.core.events import Phase, State
+from pyvrrp.core.events import Phase, Reason, State
 
 SCHEMA = 1
+_COUNTERS = tuple(each.name for each in dataclasses.fields(Statistics) if each.name != "discarded")
+_NO_DISCARDS = {reason.value: 0 for reason in DiscardReason}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,10 @@ class Outcome:
     seconds_ago: float
     duration: float
     "seconds"
+    runs: int = 1
+    "how often it has ended, this time included"
+    failures: int = 0
+    "how often not with `ok`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +174,10 @@ class InstanceStatus:
     last_discard: LastDiscard | None = None
     notify: tuple[Outcome, ...] = ()
     "the last outcome of each notify script that has run"
+    notify_waiting: int = 0
+    "scripts that wait for the one that runs"
+    transitions: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    "state -> reason -> how often it came to the state for it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +190,7 @@ class GroupStatus:
     since_seconds: float
     members: tuple[str, ...]
     notify: tuple[Outcome, ...] = ()
+    notify_waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,6 +257,8 @@ class DaemonStatus:
     "how often the guard has started this process again"
     lateness: Lateness = Lateness()
     last_reload: Reload | None = None
+    findings: Mapping[str, int] = field(default_factory=dict)
+    "severity (`error`, `warning`, `note`) -> what `pyvrrp check` finds of it in the configuration in force"
     instances: tuple[InstanceStatus, ...] = ()
     groups: tuple[GroupStatus, ...] = ()
     trackers: tuple[TrackerStatus, ...] = ()
@@ -255,8 +268,8 @@ class DaemonStatus:
     "by interface: who sends VRIDs that are not ours, or from our own address"
     foreign_full: Mapping[str, int] = field(default_factory=dict)
     "by interface: how often there was no room in `foreign`"
-    plugins: Mapping[str, object] = field(default_factory=dict)
-    "each plugin's own part, by its name"
+    plugins: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    "each plugin's own part, by its name; its `problems` are what somebody should come and look at, a sentence each"
 
 
 def iso(wall: float) -> str:
@@ -266,23 +279,50 @@ def iso(wall: float) -> str:
 
 def counters(statistics: Statistics) -> dict[str, int]:
     """`InstanceStatus.counters`: every counter except those of refused packets."""
-    names = [each.name for each in dataclasses.fields(statistics) if each.name != "discarded"]
-    return {name: getattr(statistics, name) for name in names}
+    return {name: getattr(statistics, name) for name in _COUNTERS}
+
+
+def transitions(found: Mapping[tuple[State, Reason], int]) -> dict[str, dict[str, int]]:
+    """`InstanceStatus.transitions`."""
+    states: dict[str, dict[str, int]] = {}
+    for (state, reason), count in found.items():
+        states.setdefault(state.value, {})[reason.value] = count
+    return states
 
 
 def discarded(refused: Counter[DiscardReason]) -> dict[str, int]:
     """`InstanceStatus.discarded`: every reason, also those that have not occurred."""
-    return {reason.value: refused[reason] for reason in DiscardReason}
+    return _NO_DISCARDS | {reason.value: count for reason, count in refused.items()}
 
 
 def as_json(status: DaemonStatus) -> str:
-    """The snapshot as one line of JSON; encoded in small pieces, so that a thread can do it beside the event loop."""
-    members = []
-    for each in dataclasses.fields(status):
-        value = getattr(status, each.name)
-        text = f"[{','.join(map(_encode, value))}]" if isinstance(value, tuple) else _encode(value)
-        members.append(f'"{each.name}":{text}')
-    return f"{{{','.join(members)}}}"
+    """The snapshot as one line of JSON."""
+    return "".join(json_pieces(status))
+
+
+def json_pieces(status: DaemonStatus) -> Iterator[str]:
+    """The same in pieces, so that it can be made while other things go on."""
+    return _pieces({each.name: getattr(status, each.name) for each in dataclasses.fields(status)}, 4)
+
+
+def _pieces(value: object, deep: int) -> Iterator[str]:
+    """`deep`: how many levels of lists and objects are taken apart."""
+    if deep and isinstance(value, Mapping):
+        begin = "{"
+        for key, each in value.items():
+            yield f"{begin}{_encode(str(key))}:"
+            yield from _pieces(each, deep - 1)
+            begin = ","
+        yield "}" if value else "{}"
+    elif deep and isinstance(value, list | tuple):
+        begin = "["
+        for each in value:
+            yield begin
+            yield from _pieces(each, deep - 1)
+            begin = ","
+        yield "]" if value else "[]"
+    else:
+        yield _encode(value)
 
 
 def _encode(value: object) -> str:

@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pyvrrp.daemon.control import ControlServer, status_method
-from tests.unit.snapshots import daemon, instance
+from tests.unit.snapshots import instance, taken
 from tests.unit.test_control import ask, line
 
-METHODS = {"status": status_method(lambda: daemon(instance())), "echo": lambda parameters: parameters}
+METHODS = {"status": status_method(taken(instance())), "echo": lambda parameters: parameters}
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),

@@ -65,6 +65,15 @@ def daemon(*instances: InstanceStatus, **changes) -> DaemonStatus:
     return DaemonStatus(**(fields | changes))
 
 
+def taken(*instances: InstanceStatus, **changes):
+    """What takes a snapshot of such a daemon."""
+
+    async def take() -> DaemonStatus:
+        return daemon(*instances, **changes)
+
+    return take
+
+
 def outcome(**changes) -> Outcome:
     """A notify_master script that failed."""
     fields = {

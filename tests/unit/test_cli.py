@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ from pyvrrp.core.events import State
 from pyvrrp.daemon import main as daemon_main
 from pyvrrp.daemon.control import status_method
 from pyvrrp.daemon.options import RunOptions
-from tests.unit.snapshots import daemon, instance
+from tests.unit.snapshots import instance, taken
 from tests.unit.test_control import answering, in_thread
 
 ROOT = Path(__file__).parents[2]
@@ -97,7 +98,8 @@ def test_a_speaker_loads_nothing_before_it_advertises_that_can_wait(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert not {name.partition(".")[0] for name in loaded} & {"pyroute2", "dns", "cryptography", "scapy"}
-    told_of = {"pyvrrp.daemon.status", "pyvrrp.daemon.snapshot", "pyvrrp.daemon.dump"}
+    told_of = {f"pyvrrp.daemon.{name}" for name in ("status", "snapshot", "dump", "telling", "web", "pages")}
+    told_of |= {"pyvrrp.core.metrics", "pyvrrp.core.report", "dnslb.metrics", "drbdctl.metrics", "drbdctl.report"}
     of_the_guard = {"pyvrrp.daemon.guard", "pyvrrp.core.supervision"}
     of_blocks_that_are_not_there = {
         "dnslb.model",
@@ -460,7 +462,7 @@ def test_an_early_error_of_the_daemon_reaches_the_caller(tmp_path):
 
 
 def served(tmp_path, *instances):
-    return in_thread(tmp_path / "control", {"status": status_method(lambda: daemon(*instances))})
+    return in_thread(tmp_path / "control", {"status": status_method(taken(*instances))})
 
 
 def test_status_of_a_healthy_daemon(tmp_path, capsys):
@@ -489,7 +491,7 @@ def test_status_as_json_is_the_snapshot(tmp_path, capsys):
 
 
 def test_status_of_a_daemon_with_a_name(tmp_path, capsys):
-    with in_thread(tmp_path / "control-blue", {"status": status_method(daemon)}):
+    with in_thread(tmp_path / "control-blue", {"status": status_method(taken())}):
         assert main(["status", "--instance", "blue", "--run-dir", str(tmp_path)]) == 0
 
 
@@ -524,3 +526,44 @@ def test_watching_needs_a_number_of_seconds(capsys, seconds):
     with pytest.raises(SystemExit):
         main(["status", "--watch", seconds])
     assert "seconds between 0.1 and 86400" in capsys.readouterr().err
+
+
+# --- metrics ---------------------------------------------------------------------------------------------------------
+
+
+def measured(tmp_path):
+    async def metrics(parameters):
+        return f"# ü openmetrics {parameters['openmetrics']}\nup 1\n"
+
+    return in_thread(tmp_path / "control", {"metrics": metrics})
+
+
+def test_metrics_are_printed_as_they_are(tmp_path, capfd):
+    with measured(tmp_path):
+        assert main(["metrics", "--run-dir", str(tmp_path)]) == 0
+        assert main(["metrics", "--openmetrics", "--run-dir", str(tmp_path)]) == 0
+    assert capfd.readouterr().out == "# ü openmetrics False\nup 1\n# ü openmetrics True\nup 1\n"
+
+
+def test_metrics_replace_a_file_whole_and_leave_nothing_beside_it(tmp_path, capfd):
+    directory = tmp_path / "collector"
+    directory.mkdir()
+    file = directory / "pyvrrp.prom"
+    file.write_text("old")
+    with measured(tmp_path):
+        assert main(["metrics", "--write", str(file), "--run-dir", str(tmp_path)]) == 0
+        assert main(["metrics", "--write", str(directory / "no" / "x.prom"), "--run-dir", str(tmp_path)]) == 1
+    assert file.read_text() == "# ü openmetrics False\nup 1\n"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644
+    assert list(directory.iterdir()) == [file]
+    told = capfd.readouterr()
+    assert (told.out, told.err.count("\n")) == ("", 1)
+    assert told.err.startswith(f"pyvrrp: {directory}/no/x.prom: No such file or directory; ")
+
+
+def test_metrics_without_a_daemon_are_3_and_leave_the_file_alone(tmp_path, capfd):
+    file = tmp_path / "pyvrrp.prom"
+    file.write_text("old")
+    assert main(["metrics", "--write", str(file), "--run-dir", str(tmp_path)]) == 3
+    assert file.read_text() == "old"
+    assert "pyvrrp is not running" in capfd.readouterr().err

@@ -70,7 +70,7 @@ EXPECTED = {
         vrrp_process_name checker_process_name bfd_process_name startup_script startup_script_timeout shutdown_script
         shutdown_script_timeout use_symlink_paths set_supplementary_groups iproute_usr_dir iproute_etc_dir
         tmp_config_directory lvs_sync_daemon lvs_flush lvs_timeouts checker_priority bfd_priority
-        vip_lease notify_timeout guard_timeout
+        vip_lease notify_timeout guard_timeout metrics_listen
     """,
 }
 

@@ -19,7 +19,7 @@ from pyvrrp.daemon import control
 from pyvrrp.daemon.control import ControlServer, Refused, status_method
 from pyvrrp.daemon.pidfile import AlreadyRunning
 from pyvrrp.daemon.run_directory import Unusable
-from tests.unit.snapshots import daemon, instance
+from tests.unit.snapshots import instance, taken
 
 LOOPS = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
 ROOT = os.geteuid() == 0
@@ -46,7 +46,7 @@ async def wait(parameters):
 
 
 METHODS = {
-    "status": status_method(lambda: daemon(instance())),
+    "status": status_method(taken(instance())),
     "echo": lambda parameters: parameters,
     "wait": wait,
     "refuse": refuse,

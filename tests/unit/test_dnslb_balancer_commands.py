@@ -18,9 +18,11 @@ from dnslb.dataplane import DataPlaneError
 from dnslb.flow_hash import bucket_of_source_port
 from dnslb.forwarding import Counters
 from dnslb.maglev import maglev_table
+from dnslb.metrics import families
 from dnslb.plugin import DnsPlugin
 from dnslb.pool_events import Admin
 from pyvrrp.config.load import load_text
+from pyvrrp.core.metrics import exposition
 from pyvrrp.daemon.plugins import CommandRefused
 
 TEXT = """
@@ -262,6 +264,17 @@ def test_the_status_has_what_each_server_gets(tmp_path):
         assert summary(balancer) == ["dns: 2 of 2 servers in use, not here, nft on lo"]
         little = await carry_out(balancer, ["counters"])
         assert [each["packets"] for each in little["virtual_servers"]["dns"]] == [10, 30]
+        assert found["problems"] == []
+        assert first["effective_weight"] * 3 == second["effective_weight"] > 0
+        text = "".join(exposition(families(found)))
+        assert 'dnslb_server_packets_total{virtual_server="dns",server="ns1",address="192.0.2.11"} 10\n' in text
+        assert 'dnslb_server_share_ratio{virtual_server="dns",server="ns2",address="192.0.2.12"} 0.75\n' in text
+        balancer.interfaces["lo"].plane = None
+        balancer.interfaces["lo"].problem = "no engine is left"
+        found = await carry_out(balancer, ["status"])
+        assert found["problems"] == ["dns: NOT BALANCED: no engine is left"]
+        assert 'dnslb_engine_running{intf="lo"} 0\n' in "".join(exposition(families(found)))
+        balancer.interfaces["lo"].plane = plane
 
     on_balancer(scene, tmp_path)
 

@@ -92,6 +92,7 @@ def test_all_is_well() -> None:
         "drbdctl_backup_age_seconds": 7200.0,
         "drbdctl_backup_last_ok": 1.0,
         "drbdctl_backup_verify_age_seconds": 3600.0,
+        "drbdctl_backup_verify_ok": 1.0,
         "drbdctl_backup_running": 0.0,
         "drbdctl_backup_alarms": 0.0,
         "drbdctl_backup_duration_seconds": 60.0,

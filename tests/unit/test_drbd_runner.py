@@ -157,6 +157,7 @@ def test_acquired_is_verified_and_released_is_secondary(node: Node):
         assert node.done == ["stop db", "unmount /mnt/data", "demote r0"]
         await runner.release()
         assert len(node.done) == 3
+        assert runner.status()["tally"] == {"takeovers": 1, "gave_up": 0, "steps_failed": 0, "alarms": 0}
 
     scenario(node, work)
 
@@ -169,6 +170,9 @@ def test_a_step_that_fails_is_the_gate_s_sentence_and_everything_is_taken_back(n
             await runner.acquire()
         await runner.release()
         assert (node.primary, node.mounted, node.running) == (False, False, False)
+        tally = runner.status()["tally"]
+        assert (tally["takeovers"], tally["gave_up"]) == (0, 1)
+        assert tally["steps_failed"] >= 1
 
     scenario(node, work)
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pyvrrp.cli.status_text import duration, render
+from pyvrrp.cli.status_text import render
 from pyvrrp.core.discard import DiscardReason, Statistics
 from pyvrrp.core.events import Phase, State
+from pyvrrp.core.report import duration
 from pyvrrp.daemon import status
 from pyvrrp.daemon.status import (
     Address,

@@ -10,7 +10,7 @@ from pyvrrp.config.diagnostics import Diagnostics
 from pyvrrp.config.model import NOWHERE, Globals
 from pyvrrp.config.semantics import garp, scheduling
 from pyvrrp.config.semantics.garp import Garp
-from pyvrrp.config.semantics.numbers import decimal
+from pyvrrp.config.semantics.numbers import decimal, whole
 from pyvrrp.config.semantics.values import Values
 from pyvrrp.config.statements import Statement
 from pyvrrp.core.events import IPAddress
@@ -67,6 +67,7 @@ def _globals(values: Values, root: Values) -> Globals:
         instance=root.text("instance"),
         vip_lease=_vip_lease(values),
         guard_timeout=values.seconds("guard_timeout", 0.5, 3600, 0.0) or None,
+        metrics_listen=_metrics_listen(values),
         scheduling=scheduling.read(values),
         process_name=values.text("process_name"),
         state_dump_file=values.text("state_dump_file"),
@@ -101,6 +102,18 @@ def _group(values: Values, name: str, family: int) -> IPAddress | None:
         return address
     default = ip_address("224.0.0.18" if family == 4 else "ff02::12")
     values.error(values.at(name), "bad-address", f"{address} is no IPv{family} multicast address, {default} is used")
+    return None
+
+
+def _metrics_listen(values: Values) -> tuple[IPAddress, int] | None:
+    address, statement = values.address("metrics_listen"), values.last("metrics_listen")
+    if address is None or statement is None:
+        return None
+    port = whole(statement.arguments[1].text) if len(statement.arguments) > 1 else None
+    if port is not None and 1 <= port <= 65535:
+        return address, port
+    hint = "write 'metrics_listen 127.0.0.1 9165'"
+    values.error(statement.position, "bad-number", "'metrics_listen' needs a port in 1-65535, it is ignored", hint)
     return None
 
 

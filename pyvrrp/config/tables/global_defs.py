@@ -59,6 +59,7 @@ _USED = (
     used("vip_lease"),
     used("notify_timeout"),
     used("guard_timeout"),
+    used("metrics_listen", 2, 2),
 )
 
 _READER = (
