@@ -1,11 +1,13 @@
-"""What was seen of the resources of a storage, JSON-ready: for `pyvrrp status --json` and the metrics; pure."""
+"""What is known of a storage, JSON-ready: for `pyvrrp status --json` and the metrics; pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from drbdctl.failover.machine import Failover
 from drbdctl.failover.seen import Seen
+from drbdctl.settings import Storage
 from drbdctl.status.state import Connection, Resource, troubles
 
 Document = dict[str, object]
@@ -21,6 +23,26 @@ class Tally:
     "promotions that were not"
     steps_failed: int = 0
     alarms: int = 0
+
+
+def described(machine: Failover, storage: Storage, now: float) -> Mapping[str, object]:
+    """What the fail-over of a storage has seen, wants, does and refuses."""
+    faults = machine.fitness.faults if machine.fitness else ()
+    return {
+        "vrrp_instance": storage.instance,
+        "resources": [each.name for each in storage.group.resources],
+        "services": [each.name for each in storage.group.services],
+        "phase": machine.phase.value,
+        "wish": machine.wish.value,
+        "step": None if machine.running is None else str(machine.running),
+        "plan": [str(each) for each in machine.plan.steps],
+        "refusals": [str(each) for each in machine.plan.refusals],
+        "faults": [str(each) for each in faults],
+        "degraded": list(machine.fitness.degraded if machine.fitness else ()),
+        "rules": [each.rule for each in (*machine.plan.refusals, *faults)],
+        "holders": {} if machine.seen is None else dict(machine.seen.holders),
+        **states(machine.seen, [each.name for each in storage.group.resources], now),
+    }
 
 
 def states(seen: Seen | None, resources: Sequence[str], now: float) -> Mapping[str, object]:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import assert_never
 
-from drbdctl.daemon.document import Tally, states
+from drbdctl.daemon.document import Tally, described
 from drbdctl.daemon.eyes import Eyes
 from drbdctl.daemon.intent import Intent
 from drbdctl.daemon.peer_watch import PeerWatch
@@ -386,24 +386,10 @@ class StorageRunner:
 
     def status(self) -> Mapping[str, object]:
         """JSON-ready."""
-        machine = self.machine
-        fitness = machine.fitness
         return {
-            "vrrp_instance": self.storage.instance,
-            "resources": [each.name for each in self.storage.group.resources],
-            "phase": machine.phase.value,
-            "wish": machine.wish.value,
-            "step": None if machine.running is None else str(machine.running),
-            "plan": [str(each) for each in machine.plan.steps],
-            "refusals": [str(each) for each in machine.plan.refusals],
-            "faults": [str(each) for each in (fitness.faults if fitness else ())],
-            "degraded": list(fitness.degraded if fitness else ()),
-            "rules": [each.rule for each in (*machine.plan.refusals, *(fitness.faults if fitness else ()))],
-            "holders": {} if machine.seen is None else dict(machine.seen.holders),
+            **described(self.machine, self.storage, time.monotonic()),
             "tally": asdict(self.tally),
-            **states(machine.seen, [each.name for each in self.storage.group.resources], time.monotonic()),
             "alarm": self.alarm,
             "stuck": list(self._hands.stuck),
-            "services": [each.name for each in self.storage.group.services],
             "steps": list(self._steps),
         }

@@ -52,7 +52,7 @@ class Guarded:
         return [event["signal"] for event in self.events if "signal" in event]
 
     def until(self, condition, what):
-        end = time.monotonic() + 10
+        end = time.monotonic() + 40
         while not condition():
             assert time.monotonic() < end, f"{what}: {self.events}"
             time.sleep(0.005)
@@ -62,7 +62,7 @@ class Guarded:
         return self.starts[count - 1]
 
     def end(self):
-        _, said = self.process.communicate(timeout=20)
+        _, said = self.process.communicate(timeout=60)
         return self.process.returncode, said
 
 
@@ -299,7 +299,7 @@ def children(pid):
 def test_systemd_hears_the_speaker_through_the_guard(guarded, tmp_path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
-        manager.settimeout(10)
+        manager.settimeout(40)
         environ = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "400000"}
         guard = guarded("ready notify READY=1 wait", "ready hang", environ=environ)
         first = guard.until_started(1)

@@ -87,7 +87,7 @@ Run = Callable[[Body], None]
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 (what scripts do to files raises no event)
             await asyncio.sleep(0.002)
 
@@ -186,7 +186,7 @@ def test_a_path_test_follows_the_file(run: Run) -> None:
 
 def test_the_next_run_is_timed_from_the_start_of_the_one_before(run: Run) -> None:
     async def body(bench: Bench) -> None:
-        await bench.start(bench.script("sleep 0.08", interval=0.1))
+        await bench.start(bench.script("sleep 0.4", interval=0.5))
         starts: list[float] = []
         for count in (1, 2, 3, 4):
             await until(lambda count=count: bench.check().tracker.successes >= count)
@@ -194,8 +194,8 @@ def test_the_next_run_is_timed_from_the_start_of_the_one_before(run: Run) -> Non
             assert last is not None
             starts.append(last.started)
         pauses = [later - earlier for earlier, later in pairwise(starts)]
-        assert min(pauses) < 0.16, "they are timed from the end"
-        assert sum(pauses) > 0.25
+        assert min(pauses) < 0.8, "they are timed from the end"
+        assert sum(pauses) > 1.25
 
     run(body)
 
