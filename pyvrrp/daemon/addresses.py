@@ -46,6 +46,7 @@ class Addresses:
         self._node = node
         self._statistics = statistics
         self._leases = self._lease(vips)
+        self._own = frozenset(self._leases.values())
         self._renewed = 0.0
         self._run_out: list[VirtualAddress] = []
         self._giving_way = False
@@ -69,7 +70,7 @@ class Addresses:
 
     def has(self, lease: Lease) -> bool:
         """Whether the lease is one of ours, as it is now."""
-        return self._leases.get(lease.vip) is lease
+        return lease in self._own
 
     async def remove_residue(self) -> None:
         """Take off what an earlier run, or another program, left behind: we start without addresses."""
@@ -152,6 +153,7 @@ class Addresses:
     async def change(self, vips: Sequence[VirtualAddress], seconds: int | None) -> None:
         """Take a changed list over (reload): only what differs is touched."""
         before, self._leases, self.seconds = self._leases, self._lease(vips), seconds
+        self._own = frozenset(self._leases.values())
         self.faults = {vip: why for vip, why in self.faults.items() if vip in self._leases}
         if not self.held:
             return

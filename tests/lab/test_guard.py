@@ -244,6 +244,32 @@ def test_a_backup_stays_backup_and_runs_no_script(node: Guarded, peer: Guarded, 
     assert node.said == ["VI_51 BACKUP"]
 
 
+def test_thousands_of_addresses_are_held_and_adopted(node: Guarded, segment: Segment) -> None:
+    """What is done for each address, at a takeover and at an adoption, must not take longer the more there are."""
+    lists = {vrid: "\n".join(f"10.9.{vrid}.{number}" for number in range(2, 41)) for vrid in range(1, 101)}
+    many = [
+        owner(
+            node,
+            f"10.9.{vrid}.1",
+            name=f"VI_{vrid}",
+            vrid=vrid,
+            advert_int=CALM,
+            extra=f"virtual_ipaddress_excluded {{\n{others}\n}}",
+        )
+        for vrid, others in lists.items()
+    ]
+    node.start(*many)
+    eventually(lambda: len(node.host.addresses()) >= 4000, "all are there", 30)
+    segment.wait_advertised(node, 100)
+    first = node.speaker
+    os.kill(first, signal.SIGKILL)
+    after = node.until_another(first)
+    assert {each["reason"] for each in after["instances"]} == {"taken over from the process before"}
+    segment.wait_advertised(node, 1, 100)
+    assert not any("Deleted" in line for line in node.deleted.read_text().splitlines())
+    assert "guard: its role is given up" not in node.log.read_text()
+
+
 # --- given up --------------------------------------------------------------------------------------------------------
 
 
