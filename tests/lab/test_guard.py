@@ -108,6 +108,7 @@ def test_a_speaker_that_falls_costs_no_failover(node: Guarded, peer: Guarded, se
     wait_holder(VIP, node, [peer])
     node.until_notified("VI_51 BACKUP", "VI_51 MASTER")
     first = node.speaker
+    segment.wait_advertised(node, 51)  # the peers begin to wait now: the time until the guard notices is in it
     if fault == "spin":
         hang(node)
     else:
