@@ -44,7 +44,7 @@ class Guarded(Node):
 
     @property
     def speaker(self) -> int:
-        return self.status()["pid"]
+        return self.until_another(0)["pid"]
 
     def status(self) -> dict:
         """Asked by ourselves: a program that is started again and again would slow the starts down that we wait for."""
@@ -55,8 +55,15 @@ class Guarded(Node):
 
     def until_another(self, pid: int) -> dict:
         """Wait until another process than `pid` speaks; its status."""
-        eventually(lambda: self.status().get("pid") not in (None, pid), f"{self}: another than {pid} speaks", 20)
-        return self.status()
+        found: dict = {}
+
+        def speaks() -> bool:
+            found.clear()
+            found.update(self.status())
+            return found.get("pid") not in (None, pid)
+
+        eventually(speaks, f"{self}: another than {pid} speaks", 20)
+        return found
 
     def until_notified(self, *lines: str) -> None:
         eventually(lambda: self.said == list(lines), f"{self}: {lines}, it was {self.said}")
