@@ -1,6 +1,6 @@
 """255 virtual routers at 1 s on one interface: processor time and memory, this daemon beside keepalived in one run.
 
-usage: python benchmarks/virtual_routers.py [--routers 255] [--seconds 30] [--rounds 3]
+usage: python benchmarks/virtual_routers.py [--routers 255] [--addresses 1] [--seconds 30] [--rounds 3]
 
 Two segments, each with a MASTER (priority 150) and a BACKUP (priority 100) of the same kind, run at the same time, so
 that both kinds meet the same machine. Processor time is what the kernel accounts to the processes, user and system,
@@ -23,19 +23,21 @@ TICK = os.sysconf("SC_CLK_TCK")
 KINDS = ("pyvrrp", "keepalived")
 
 
-def configuration(routers: int, priority: int) -> str:
+def configuration(routers: int, addresses: int, priority: int) -> str:
     blocks = ["global_defs {\n  vrrp_garp_master_delay 0\n}"]
     for vrid in range(1, routers + 1):
+        excluded = "".join(f"    10.9.{vrid}.{number}/32\n" for number in range(2, addresses + 1))
+        more = f"  virtual_ipaddress_excluded {{\n{excluded}  }}\n" if excluded else ""
         blocks.append(
             f"vrrp_instance R{vrid} {{\n  state BACKUP\n  interface eth0\n  virtual_router_id {vrid}\n"
-            f"  priority {priority}\n  advert_int 1\n  virtual_ipaddress {{\n    10.9.{vrid}.1/32\n  }}\n}}"
+            f"  priority {priority}\n  advert_int 1\n  virtual_ipaddress {{\n    10.9.{vrid}.1/32\n  }}\n{more}}}"
         )
     return "\n".join(blocks) + "\n"
 
 
-def start(host: Host, kind: str, routers: int, priority: int) -> Process:
+def start(host: Host, kind: str, text: str) -> Process:
     file = host.directory / "keepalived.conf"
-    file.write_text(configuration(routers, priority))
+    file.write_text(text)
     if kind == "pyvrrp":
         host.environment["PYTHONPATH"] = str(ROOT)
         argv = [sys.executable, "-m", "pyvrrp", "run", "-f", file, "--log-level", "warning"]
@@ -73,16 +75,18 @@ def megabytes(pids: list[int]) -> float:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--routers", type=int, default=255)
+    parser.add_argument("--addresses", type=int, default=1, help="of each, up to 254; all but one are excluded ones")
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
+    routers, addresses = arguments.routers, arguments.addresses
     with Lab("bench-p") as ours, Lab("bench-k") as theirs:
         processes = {}
         for kind, lab in zip(KINDS, (ours, theirs), strict=True):
             master, backup = lab.host("n1", "192.0.2.11/24"), lab.host("n2", "192.0.2.12/24")
-            processes[kind, "MASTER"] = start(master, kind, arguments.routers, 150)
-            eventually(lambda host=master: len(host.addresses()) >= arguments.routers, f"{kind} is MASTER", 60)
-            processes[kind, "BACKUP"] = start(backup, kind, arguments.routers, 100)
+            processes[kind, "MASTER"] = start(master, kind, configuration(routers, addresses, 150))
+            eventually(lambda host=master: len(host.addresses()) >= routers * addresses, f"{kind} is MASTER", 60)
+            processes[kind, "BACKUP"] = start(backup, kind, configuration(routers, addresses, 100))
         time.sleep(8)
         pids = {place: family(process.pid) for place, process in processes.items()}
         shares: dict[tuple[str, str], list[float]] = {place: [] for place in pids}
@@ -97,7 +101,8 @@ def main() -> int:
         memory = {place: megabytes(each) for place, each in pids.items()}
         print(f"{platform.platform()}, {os.cpu_count()} processors, Python {platform.python_version()}")
         print(
-            f"{arguments.routers} virtual routers, advert_int 1, median of {arguments.rounds} x {arguments.seconds:g} s"
+            f"{routers} virtual routers with {addresses} addresses each, advert_int 1, "
+            f"median of {arguments.rounds} x {arguments.seconds:g} s"
         )
         print(f"{'':8}{'pyvrrp':>20}{'keepalived':>20}{'ratio':>8}")
         for role in ("MASTER", "BACKUP"):
@@ -108,7 +113,7 @@ def main() -> int:
             print(f"{role:8}{memory['pyvrrp', role]:17.1f} MB{memory['keepalived', role]:17.1f} MB")
         for (kind, role), process in processes.items():
             held = sum(str(each).startswith("10.9.") for each in (process_host(ours, theirs, kind, role)).addresses())
-            if held != (arguments.routers if role == "MASTER" else 0):
+            if held != (routers * addresses if role == "MASTER" else 0):
                 print(f"{kind} {role} holds {held} addresses: the figures are not worth anything", process.output)
                 return 1
     return 0

@@ -236,7 +236,9 @@ class Config:
     plugin_blocks: tuple[Statement, ...] = ()
     "top-level blocks that plugins own, in the order of the file"
 
-    @property
-    def vips(self) -> frozenset[IPAddress]:
-        """Every VIP: none of them is ever a source of advertisements."""
-        return frozenset(vip.address for each in self.instances for vip in each.virtual_addresses)
+    vips: frozenset[IPAddress] = field(init=False, repr=False, compare=False)
+    "every VIP: none of them is ever a source of advertisements"
+
+    def __post_init__(self) -> None:
+        every = frozenset(vip.address for each in self.instances for vip in each.virtual_addresses)
+        object.__setattr__(self, "vips", every)

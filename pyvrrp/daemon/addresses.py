@@ -46,8 +46,10 @@ class Addresses:
         self._node = node
         self._statistics = statistics
         self._leases = self._lease(vips)
+        self._own = frozenset(self._leases.values())
         self._renewed = 0.0
         self._run_out: list[VirtualAddress] = []
+        self._giving_way = False
 
     @property
     def vips(self) -> list[VirtualAddress]:
@@ -68,7 +70,7 @@ class Addresses:
 
     def has(self, lease: Lease) -> bool:
         """Whether the lease is one of ours, as it is now."""
-        return self._leases.get(lease.vip) is lease
+        return lease in self._own
 
     async def remove_residue(self) -> None:
         """Take off what an earlier run, or another program, left behind: we start without addresses."""
@@ -84,6 +86,14 @@ class Addresses:
             return
         await self._put_on(self._leases.values())
 
+    def give_way(self) -> None:
+        """Somebody else is to answer, or does: announce nothing and put nothing back, until an advertisement is sent.
+
+        What was announced now would be believed, and the addresses are here for a moment only.
+        """
+        self._giving_way = True
+        self._node.withdraw(self._instance)
+
     async def release(self) -> None:
         """Take all of them off; what is gone already is fine."""
         self.held = False
@@ -96,6 +106,7 @@ class Addresses:
 
         What had run out meanwhile (no advertisement could be sent for so long) comes back with it.
         """
+        self._giving_way = False
         if not self.held:
             return
         self._renewed = self._node.clock()
@@ -107,7 +118,7 @@ class Addresses:
 
     def announce(self, repeat: int) -> None:
         """Tell the neighbours, `repeat` rounds over all of them."""
-        if self.held and not self._run_out:
+        if self.held and not self._run_out and not self._giving_way:
             self._node.announce(self._instance, self.vips, repeat)
             self._statistics.announcements_sent += repeat * len(self._leases)
 
@@ -117,7 +128,7 @@ class Addresses:
         Somebody removed it, then it is put back at once; or its lease ran out because we could not advertise, then it
         waits for the next advertisement.
         """
-        if not self.held or self._node.netlink.links.get(vip.device) is None:
+        if not self.held or self._giving_way or self._node.netlink.links.get(vip.device) is None:
             return
         if self.seconds is not None and self._node.clock() - self._renewed >= self.seconds:
             _LOG.warning("%s: the lease of %s ran out: nothing was advertised", self._instance, vip.address)
@@ -134,14 +145,15 @@ class Addresses:
 
     async def _bring_back(self, vips: Sequence[VirtualAddress]) -> None:
         await self._put_on([self._leases[vip] for vip in vips if vip in self._leases])
-        if self.held:
-            self._node.announce(self._instance, vips, 1)
-        else:
+        if not self.held:
             await self.release()
+        elif not self._giving_way:
+            self._node.announce(self._instance, vips, 1)
 
     async def change(self, vips: Sequence[VirtualAddress], seconds: int | None) -> None:
         """Take a changed list over (reload): only what differs is touched."""
         before, self._leases, self.seconds = self._leases, self._lease(vips), seconds
+        self._own = frozenset(self._leases.values())
         self.faults = {vip: why for vip, why in self.faults.items() if vip in self._leases}
         if not self.held:
             return

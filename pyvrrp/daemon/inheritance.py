@@ -39,9 +39,10 @@ class Inheritance:
 
     def decide(self, config: Config, gates: Callable[[str], Sequence[Gate]], netlink: Netlink, now: float) -> None:
         """Find out who adopts; `gates` gives those of an instance."""
+        there = {name: {str(each) for each in netlink.addresses(name)} for name in netlink.links}
 
         def present(held: Held) -> bool:
-            return any(f"{each.address}/{each.prefixlen}" == held.address for each in netlink.addresses(held.device))
+            return held.address in there.get(held.device, ())
 
         left, successors = self._journal.left, list(_successors(config, gates))
         if self._adopt:

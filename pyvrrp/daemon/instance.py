@@ -151,7 +151,7 @@ class Instance:
                     self._changed(action)
                     self._waiting.append(action)
                 case ReleaseAddresses():
-                    self.node.withdraw(self.name)  # at once: what is announced now would be believed
+                    self.addresses.give_way()  # at once, whatever is still to be done before it
                     self._waiting.append(action)
                 case _:
                     self._waiting.append(action)
@@ -241,7 +241,7 @@ class Instance:
         self.record.sent(priority, self.node.clock())
         if priority == 0:
             self.statistics.priority_zero_sent += 1
-            self.node.withdraw(self.name)
+            self.addresses.give_way()
         elif self.router.claims:  # and not the last word of one that gives way
             # No advertisement, no lease: peers that can't hear us will take the addresses.
             self.addresses.renew()

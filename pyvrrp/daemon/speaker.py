@@ -41,6 +41,7 @@ from pyvrrp.daemon.notify import NotifyQueue
 from pyvrrp.daemon.plugins import Plugin
 from pyvrrp.daemon.reload import Plan, plan
 from pyvrrp.daemon.services import Services
+from pyvrrp.daemon.sources import Sources
 from pyvrrp.daemon.timers import Deadline
 from pyvrrp.daemon.trackers import Trackers, interfaces_of, tracks_of
 from pyvrrp.host.leases import Lease, LeaseFailed, LeaseLost, LeaseTakenOver
@@ -83,6 +84,7 @@ class Speaker:
         self.trackers: Trackers
         self.launcher = Launcher(config.globals)
         self._plugins = tuple(plugins)
+        self._sources = Sources()
         self.broken = asyncio.Event()
         "set when it can't go on: stop it"
 
@@ -266,6 +268,7 @@ class Speaker:
         self._sources_changed()
 
     def _sources_changed(self) -> None:
+        self._sources.forget()
         for instance in list(self.instances.values()):
             source = self._source(instance.config)
             if source != instance.router.source:
@@ -280,6 +283,7 @@ class Speaker:
         """
         todo = plan(self.config, config)
         old_config, self.config = self.config, config
+        self._sources.forget()
         self.node.settings = config.globals
         if old_config != config:
             await self._restart_services()
@@ -384,12 +388,7 @@ class Speaker:
         queue.name, queue.notify, queue.timeout = name, notify, self.config.globals.notify_timeout
 
     def _source(self, config: VrrpInstance) -> IPAddress | None:
-        """The address to advertise from; None: there is none, which is a FAULT."""
-        netlink = self.node.netlink
-        if config.source is not None:
-            present = any(each.address == config.source for each in netlink.addresses(config.interface))
-            return config.source if present or not config.track_source else None
-        return netlink.primary_address(config.interface, config.parameters.family, self.config.vips)
+        return self._sources.of(config, self.node.netlink, self.config.vips)
 
     def _tell_trackers_of_links(self) -> None:
         for name in sorted(interfaces_of(self.config)):

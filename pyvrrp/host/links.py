@@ -140,6 +140,8 @@ class Links:
     _links: dict[int, Link] = field(default_factory=dict)
     _names: dict[str, Link] = field(default_factory=dict)
     _addresses: dict[int, dict[Hashable, Address]] = field(default_factory=dict)
+    _places: dict[IPAddress, dict[Hashable, Address]] = field(default_factory=dict)
+    "the same ones by what they are: thousands are asked for one by one"
 
     @property
     def by_name(self) -> Mapping[str, Link]:
@@ -156,9 +158,7 @@ class Links:
 
     def find(self, address: IPAddress) -> tuple[Address, ...]:
         """Wherever on this host the address is."""
-        return tuple(
-            found for entries in self._addresses.values() for found in entries.values() if found.address == address
-        )
+        return tuple(self._places.get(address, {}).values())
 
     def apply(self, fact: Fact) -> list[LinkChange]:
         """Take one message of the kernel; what is known already changes nothing."""
@@ -168,6 +168,7 @@ class Links:
             case Address():
                 old = self._addresses.setdefault(fact.index, {}).get(fact.key)
                 self._addresses[fact.index][fact.key] = fact
+                self._places.setdefault(fact.address, {})[fact.key] = fact
                 return [] if old == fact else [AddressChanged(old, fact)]
             case Gone():
                 return self._gone(fact.subject)
@@ -208,16 +209,26 @@ class Links:
         # Told also when it was unknown: IPv6 announces an address some time after it was added, and not at all when it
         # was removed before that. Told as in the last message: its flags say IFA_F_DADFAILED.
         self._addresses.get(subject.index, {}).pop(subject.key, None)
+        self._forget(subject)
         return [AddressGone(subject)]
 
     def _link_gone(self, index: int) -> list[LinkChange]:
-        changes: list[LinkChange] = [AddressGone(address) for address in self._addresses.pop(index, {}).values()]
+        gone = list(self._addresses.pop(index, {}).values())
+        for address in gone:
+            self._forget(address)
+        changes: list[LinkChange] = [AddressGone(address) for address in gone]
         link = self._links.pop(index, None)
         if link is not None:
             if self._names.get(link.name) is link:
                 del self._names[link.name]
             changes.append(LinkGone(link))
         return changes
+
+    def _forget(self, address: Address) -> None:
+        places = self._places.get(address.address, {})
+        places.pop(address.key, None)
+        if not places:
+            self._places.pop(address.address, None)
 
 
 def primary_address(addresses: Iterable[Address], family: int, exclude: Collection[IPAddress] = ()) -> IPAddress | None:

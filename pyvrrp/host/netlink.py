@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import time
-from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -240,18 +239,21 @@ class Netlink:
             self._on_change(change)
 
     def _hold(self, leases: Sequence[tuple[Lease, int]]) -> None:
-        present: dict[tuple[int, IPAddress], list[Address]] = defaultdict(list)
-        for index in {index for _, index in leases}:
-            for address in self._links.addresses(index):
-                if address.key not in self._holders:
-                    present[index, address.address].append(address)
-        for lease, index in leases:
+        present = [
+            [
+                each
+                for each in self._links.find(lease.vip.address)
+                if each.index == index and each.key not in self._holders
+            ]
+            for lease, index in leases
+        ]
+        for (lease, index), before_us in zip(leases, present, strict=True):
             before = self._holders.get(lease.key(index), lease)
             if before is not lease:
                 self._drop(before)
             self._held[lease] = _Held(index, lease.renewal(index))
             self._holders[lease.key(index)] = lease
-            for address in present.get((index, lease.vip.address), ()):
+            for address in before_us:
                 if differences := lease.differences(address):
                     self._emit(LeaseTakenOver(lease, address, differences))
 

@@ -44,7 +44,7 @@ class Guarded(Node):
 
     @property
     def speaker(self) -> int:
-        return self.status()["pid"]
+        return self.until_another(0)["pid"]
 
     def status(self) -> dict:
         """Asked by ourselves: a program that is started again and again would slow the starts down that we wait for."""
@@ -55,8 +55,15 @@ class Guarded(Node):
 
     def until_another(self, pid: int) -> dict:
         """Wait until another process than `pid` speaks; its status."""
-        eventually(lambda: self.status().get("pid") not in (None, pid), f"{self}: another than {pid} speaks", 20)
-        return self.status()
+        found: dict = {}
+
+        def speaks() -> bool:
+            found.clear()
+            found.update(self.status())
+            return found.get("pid") not in (None, pid)
+
+        eventually(speaks, f"{self}: another than {pid} speaks", 20)
+        return found
 
     def until_notified(self, *lines: str) -> None:
         eventually(lambda: self.said == list(lines), f"{self}: {lines}, it was {self.said}")
@@ -108,6 +115,7 @@ def test_a_speaker_that_falls_costs_no_failover(node: Guarded, peer: Guarded, se
     wait_holder(VIP, node, [peer])
     node.until_notified("VI_51 BACKUP", "VI_51 MASTER")
     first = node.speaker
+    segment.wait_advertised(node, 51)  # the peers begin to wait now: the time until the guard notices is in it
     if fault == "spin":
         hang(node)
     else:
@@ -242,6 +250,32 @@ def test_a_backup_stays_backup_and_runs_no_script(node: Guarded, peer: Guarded, 
     assert (router["state"], router["reason"]) == ("BACKUP", "taken over from the process before")
     segment.wait_advertised(peer, 51, count=2)
     assert node.said == ["VI_51 BACKUP"]
+
+
+def test_thousands_of_addresses_are_held_and_adopted(node: Guarded, segment: Segment) -> None:
+    """What is done for each address, at a takeover and at an adoption, must not take longer the more there are."""
+    lists = {vrid: "\n".join(f"10.9.{vrid}.{number}" for number in range(2, 41)) for vrid in range(1, 101)}
+    many = [
+        owner(
+            node,
+            f"10.9.{vrid}.1",
+            name=f"VI_{vrid}",
+            vrid=vrid,
+            advert_int=CALM,
+            extra=f"virtual_ipaddress_excluded {{\n{others}\n}}",
+        )
+        for vrid, others in lists.items()
+    ]
+    node.start(*many)
+    eventually(lambda: len(node.host.addresses()) >= 4000, "all are there", 30)
+    segment.wait_advertised(node, 100)
+    first = node.speaker
+    os.kill(first, signal.SIGKILL)
+    after = node.until_another(first)
+    assert {each["reason"] for each in after["instances"]} == {"taken over from the process before"}
+    segment.wait_advertised(node, 1, 100)
+    assert not any("Deleted" in line for line in node.deleted.read_text().splitlines())
+    assert "guard: its role is given up" not in node.log.read_text()
 
 
 # --- given up --------------------------------------------------------------------------------------------------------

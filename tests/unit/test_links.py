@@ -137,3 +137,17 @@ REAL = address("192.0.2.1/24", flags=0x81)
 def test_primary_address(addresses: list[Address], family: int, expected: str | None) -> None:
     found = primary_address(addresses, family, {ip_address("192.0.2.100")})
     assert found == (ip_address(expected) if expected else None)
+
+
+def test_an_address_is_found_wherever_it_is_and_no_longer_when_it_or_its_interface_is_gone() -> None:
+    links = Links()
+    vip = ip_address("192.0.2.100")
+    here = [Address(index=index, address=vip, prefixlen=length) for index, length in ((1, 24), (1, 32), (2, 24))]
+    links.replace([Link(index=1, name="eth0"), Link(index=2, name="eth1"), *here])
+    assert set(links.find(vip)) == set(here)
+    links.apply(Gone(here[0]))
+    assert set(links.find(vip)) == set(here[1:])
+    links.apply(Gone(Link(index=1, name="eth0")))
+    assert links.find(vip) == (here[2],)
+    links.replace([])
+    assert links.find(vip) == ()
