@@ -197,7 +197,7 @@ def test_traps_are_named_in_log_and_status(daemon):
     daemon.start(UNRELATED, block(VIP4))
     eventually(
         lambda: (
-            [(each["subject"], each["code"]) for each in daemon.real_server()["findings"]]
+            [(each["subject"], each["code"]) for each in daemon.real_server()["findings"] or ()]
             == [(f"{VIP4} port 53/udp", "wrong-source")]
         ),
         "the trap is named",
