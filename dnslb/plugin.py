@@ -153,6 +153,11 @@ class DnsService:
         self._running = running
         self.trackers = trackers
 
+    @property
+    def undo(self) -> Sequence[Sequence[str]]:
+        """See pyvrrp.daemon.plugins.Undoable; what the balancer holds, the kernel gives back."""
+        return () if self._real_server is None else self._real_server.undo
+
     def gates(self, instance: str) -> Sequence[Gate]:
         """None: a DNS server runs on every node, whoever holds the address."""
         return ()

@@ -78,8 +78,8 @@ class Scripts:
 
     async def _work(self) -> None:
         try:
-            await self._settled()
             while self._waiting:
+                await self._settled()
                 await self._run(*self._waiting.popleft())
         finally:
             self._worker = None

@@ -14,7 +14,7 @@ from typing import assert_never
 import dns.message
 
 from dnslb.health.answer import judge
-from dnslb.health.query import DnsCheck, Malformed, make_query, mismatch, parse
+from dnslb.health.query import EDNS_PAYLOAD, DnsCheck, Malformed, make_query, mismatch, parse
 from dnslb.health.sockets import open_socket, socket_address
 from dnslb.health.verdict import REFUSED, TIMEOUT, Transport, Verdict, combine
 
@@ -65,6 +65,8 @@ async def _ask(check: DnsCheck, transport: Transport, started: float) -> Verdict
                     assert_never(transport)
     except TimeoutError:
         cause, detail = TIMEOUT, f"no answer from {over} within {check.timeout:g} s{exchange.heard}"
+        if transport is Transport.UDP and check.edns and check.payload > EDNS_PAYLOAD:
+            detail += f"; it may have more than {EDNS_PAYLOAD} octets: is something on the way that drops those?"
     except ConnectionRefusedError:
         cause, detail = REFUSED, f"connection refused by {over}: nothing listens there"
     except EOFError:

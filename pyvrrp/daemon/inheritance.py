@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 
 from pyvrrp.config.model import Config, VrrpInstance
 from pyvrrp.core.auth import AuthenticationHeader
@@ -12,10 +13,11 @@ from pyvrrp.core.events import Adopted, State
 from pyvrrp.core.tracking import Tracker
 from pyvrrp.daemon.adoption import Successor, residue, roles, tracker
 from pyvrrp.daemon.instance import Instance
-from pyvrrp.daemon.journal import Held, Journal
+from pyvrrp.daemon.journal import Commands, Held, Journal
 from pyvrrp.daemon.plugins import Gate
 from pyvrrp.daemon.record import RESERVE, router_of
-from pyvrrp.daemon.take_down import take_down
+from pyvrrp.daemon.services import Services
+from pyvrrp.daemon.take_down import take_down, undo
 from pyvrrp.host.netlink import Netlink
 
 _UNNOTED = 16
@@ -34,17 +36,19 @@ class Inheritance:
         self._journal = journal
         self._adopt = adopt
         self._residue = residue((), {}, (), journal.left, 0.0)
+        self._commands: Mapping[str, Commands] = {}
+        "by plugin: what ends a service that there is no more"
         if adopt:
             self.trackers = {key: tracker(note) for key, note in journal.left.trackers.items()}
 
-    def decide(self, config: Config, gates: Callable[[str], Sequence[Gate]], netlink: Netlink, now: float) -> None:
-        """Find out who adopts; `gates` gives those of an instance."""
+    def decide(self, config: Config, services: Services, netlink: Netlink, now: float) -> None:
+        """Find out who adopts."""
         there = {name: {str(each) for each in netlink.addresses(name)} for name in netlink.links}
 
         def present(held: Held) -> bool:
             return held.address in there.get(held.device, ())
 
-        left, successors = self._journal.left, list(_successors(config, gates))
+        left, successors = self._journal.left, list(_successors(config, services.gates))
         if self._adopt:
             self.roles = roles(successors, left, present, now)
         vips = [vip for each in config.instances for vip in each.virtual_addresses]
@@ -52,14 +56,18 @@ class Inheritance:
         self._residue = residue(successors, self.roles, wanted, left, now)
         for router in left.entries.keys() - {each.router for each in successors}:
             self._journal.gone(router)
+        self._commands = {name: undo for name, undo in left.services.items() if undo and not services.undo.get(name)}
+        for plugin in self._commands:
+            self._journal.note_service(plugin, ())
 
     async def clear_away(self) -> None:
         """Take down what nobody has adopted; a line in the log for each thing."""
-        if self._residue:
+        if self._residue or self._commands:
             await asyncio.to_thread(self._clear_away)
 
     def _clear_away(self) -> None:
-        for line in take_down(self._residue, goodbye=True):
+        commands = (undo(plugin, commands) for plugin, commands in self._commands.items())
+        for line in chain(take_down(self._residue, goodbye=True), *commands):
             _LOG.warning("left by the process before: %s", line)
 
     def adopted(self, config: VrrpInstance) -> Adopted:

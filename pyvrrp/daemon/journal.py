@@ -41,6 +41,9 @@ _PLAIN: Mapping[str, type | tuple[type, ...]] = {
 }
 "by annotation"
 
+Commands = tuple[tuple[str, ...], ...]
+"the argv of each"
+
 _LOG = logging.getLogger("pyvrrp")
 _T = TypeVar("_T", bound="DataclassInstance")
 
@@ -85,7 +88,7 @@ class Entry:
     goodbyes: tuple[Goodbye, ...] = ()
     "of a MASTER, one for each destination"
     gates: tuple[str, ...] = ()
-    undo: tuple[tuple[str, ...], ...] = ()
+    undo: Commands = ()
     "commands that give back what the gates hold, in order"
 
 
@@ -120,6 +123,8 @@ class Left:
     "by Entry.router"
     trackers: dict[tuple[str, str], TrackerNote] = field(default_factory=dict)
     "by kind and name"
+    services: dict[str, Commands] = field(default_factory=dict)
+    "by plugin: what gives back what its service holds, whoever is MASTER"
     slots: dict[str, int] = field(default_factory=dict)
     sent: dict[str, Sent] = field(default_factory=dict)
 
@@ -136,6 +141,10 @@ class Left:
         elif "tracker" in line:
             note = _typed(TrackerNote(**line["tracker"]))
             self.trackers[note.kind, note.name] = note
+        elif "service" in line:
+            if not isinstance(line["service"], str):
+                raise TypeError(f"{line['service']!r} is no name")
+            self.services[line["service"]] = _commands(line["undo"])
 
 
 def read(path: Path) -> Left:
@@ -193,7 +202,11 @@ class Journal:
         with journal._told_once():
             left = journal.left = read(path)
             journal._now = replace(
-                left, entries=dict(left.entries), trackers=dict(left.trackers), slots=dict(left.slots)
+                left,
+                entries=dict(left.entries),
+                trackers=dict(left.trackers),
+                services=dict(left.services),
+                slots=dict(left.slots),
             )
             journal._sent = os.open(_sent_file(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             journal._rewrite()
@@ -219,6 +232,12 @@ class Journal:
         if self._path is not None and self._now.trackers.get((note.kind, note.name)) != note:
             self._now.trackers[note.kind, note.name] = note
             self._write({"tracker": asdict(note)})
+
+    def note_service(self, plugin: str, undo: Commands) -> None:
+        """Write down what gives back what a plugin's service is about to hold; nothing: it holds nothing any more."""
+        if self._path is not None and self._now.services.get(plugin, ()) != undo:
+            self._now.services[plugin] = undo
+            self._write({"service": plugin, "undo": undo})
 
     def sent(self, router: str, now: float, sequence: int) -> None:
         """An advertisement was sent; only for a router that has been noted."""
@@ -267,6 +286,8 @@ class Journal:
             yield {"entry": asdict(entry), "slot": self._now.slots[router]}
         for note in self._now.trackers.values():
             yield {"tracker": asdict(note)}
+        for plugin, undo in self._now.services.items():
+            yield {"service": plugin, "undo": undo}
 
     @contextlib.contextmanager
     def _told_once(self) -> Iterator[None]:
@@ -289,7 +310,7 @@ def _entry(data: Mapping[str, Any]) -> Entry:
             "addresses": tuple(_typed(Held(**each)) for each in data["addresses"]),
             "goodbyes": tuple(_typed(Goodbye(**each)) for each in data["goodbyes"]),
             "gates": _words(data["gates"]),
-            "undo": tuple(_words(argv) for argv in data["undo"]),
+            "undo": _commands(data["undo"]),
         }
     )
     for message in (*(held.delete for held in entry.addresses), *(goodbye.packet for goodbye in entry.goodbyes)):
@@ -304,6 +325,12 @@ def _typed(made: _T) -> _T:
         if kinds and not isinstance(getattr(made, member.name), kinds):
             raise TypeError(f"{type(made).__name__}.{member.name} is no {member.type}")
     return made
+
+
+def _commands(data: Any) -> Commands:
+    if not isinstance(data, list | tuple):
+        raise TypeError(f"{data!r} are no commands")
+    return tuple(map(_words, data))
 
 
 def _words(data: Any) -> tuple[str, ...]:

@@ -64,10 +64,14 @@ class Gate(Protocol):
 
 @runtime_checkable
 class Undoable(Protocol):
-    """A gate that commands can give back too, when the daemon is not there to call `release`: it was killed."""
+    """A gate, or a service, that commands can end too, when the daemon is not there to do it: it was killed."""
 
     undo: Sequence[Sequence[str]]
-    """The argv of each, in order; run as the daemon's user with 30 s for each, also when nothing was acquired yet."""
+    """The argv of each, in order; run as the daemon's user with 30 s for each, also when nothing was acquired yet.
+
+    Those of a service are noted before its `start`, and run when the guard gives this node's role up, or at the next
+    start if the plugin's service has none then.
+    """
 
 
 class Service(Protocol):

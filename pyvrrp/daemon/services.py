@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pyvrrp.config.diagnostics import Diagnostics
 from pyvrrp.config.model import Config
 from pyvrrp.daemon.continuity import Continuity
+from pyvrrp.daemon.journal import Commands, Journal
 from pyvrrp.daemon.plugins import (
     Commandable,
     CommandRefused,
@@ -20,6 +21,7 @@ from pyvrrp.daemon.plugins import (
     Reported,
     Service,
     TrackerSpec,
+    Undoable,
 )
 
 if TYPE_CHECKING:
@@ -32,8 +34,15 @@ _LOG = logging.getLogger("pyvrrp")
 class Services:
     """The service of each plugin; another configuration needs others."""
 
-    def __init__(self, plugins: Sequence[Plugin], config: Config, continuity: Continuity | None = None) -> None:
-        """`continuity`: what goes on from the process before, and in the next one."""
+    def __init__(
+        self,
+        plugins: Sequence[Plugin],
+        config: Config,
+        continuity: Continuity | None = None,
+        journal: Journal | None = None,
+    ) -> None:
+        """`continuity`: what goes on from the process before, and in the next one; `journal`: for who must undo it."""
+        self._journal = journal or Journal()
         self._continuity = continuity or Continuity()
         self._services = {plugin.name: plugin.configure(config, Diagnostics()) for plugin in plugins}
         self._listeners = [(name, each) for name, each in self._services.items() if isinstance(each, Listener)]
@@ -42,6 +51,14 @@ class Services:
     def by_name(self) -> Mapping[str, Service]:
         """Each by its plugin's name."""
         return self._services
+
+    @property
+    def undo(self) -> Mapping[str, Commands]:
+        """By name, what ends each of them when the daemon can't."""
+        return {
+            name: tuple(map(tuple, service.undo)) if isinstance(service, Undoable) else ()
+            for name, service in self._services.items()
+        }
 
     @property
     def trackers(self) -> list[TrackerSpec]:
@@ -111,6 +128,8 @@ class Services:
     async def start(self, instances: Collection[str]) -> None:
         """Begin, or go on; `instances` are those whose addresses are here."""
         self._continuity.begin(self._services, instances)
+        for name, commands in self.undo.items():
+            self._journal.note_service(name, commands)
         for service in self._services.values():
             await service.start()
         self._continuity.update()

@@ -101,8 +101,8 @@ class Speaker:
         inheritance = Inheritance(self.journal, adopt=self.adopt)
         try:
             await self.launcher.start()
-            self.services = Services(self._plugins, self.config, self.continuity)
-            inheritance.decide(self.config, self.services.gates, self.node.netlink, self.clock())
+            self.services = Services(self._plugins, self.config, self.continuity, self.journal)
+            inheritance.decide(self.config, self.services, self.node.netlink, self.clock())
             await self.services.start([name for name, state in inheritance.roles.items() if state is State.MASTER])
             self.trackers = Trackers(
                 self.launcher,
@@ -307,7 +307,7 @@ class Speaker:
         return todo
 
     async def _restart_services(self) -> None:
-        old, self.services = self.services, Services(self._plugins, self.config, self.continuity)
+        old, self.services = self.services, Services(self._plugins, self.config, self.continuity, self.journal)
         await self.services.start([name for name, each in self.instances.items() if each.addresses.held])
         for instance in self.instances.values():
             instance.gates.replace(self.services.gates(instance.name))

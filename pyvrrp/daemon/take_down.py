@@ -18,7 +18,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from pyvrrp.daemon import journal
-from pyvrrp.daemon.journal import Entry, Held
+from pyvrrp.daemon.journal import Commands, Entry, Held
 from pyvrrp.host.capabilities import MissingCapability
 from pyvrrp.host.namespace import enter_namespace
 from pyvrrp.host.vrrp_socket import VrrpSocket
@@ -42,6 +42,9 @@ def give_up(path: Path) -> None:
             enter_namespace(left.net_namespace)
         for line in take_down(left.entries.values(), goodbye=True):
             _LOG.warning("%s", line)
+        for plugin, commands in left.services.items():
+            for line in undo(plugin, commands):
+                _LOG.warning("%s", line)
         journal.remove(path)
     except OSError as error:
         _LOG.error("can't give the role up: %s: %s; the leases run out", error.filename or path, error.strerror)
@@ -60,7 +63,7 @@ def take_down(entries: Iterable[Entry], *, goodbye: bool) -> Iterator[str]:
         yield from _say_goodbye(plain)
     yield from _delete(every)
     for entry in others:
-        yield from _undo(entry)
+        yield from undo(entry.name, entry.undo)
     if goodbye:
         yield from _say_goodbye(others)
 
@@ -109,16 +112,17 @@ def _ask(netlink: socket.socket, held: Held) -> int:
     return -code if kind == _NLMSG_ERROR else errno.EPROTO
 
 
-def _undo(entry: Entry) -> Iterator[str]:
-    for argv in entry.undo:
+def undo(name: str, commands: Commands) -> Iterator[str]:
+    """Run the commands that give back what `name` held; a line for each."""
+    for argv in commands:
         command = shlex.join(argv)
         try:
             done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=UNDO_TIMEOUT)
         except OSError as error:
-            yield f"{entry.name}: undo: `{command}` can't be run: {error.strerror}"
+            yield f"{name}: undo: `{command}` can't be run: {error.strerror}"
         except subprocess.TimeoutExpired:
-            yield f"{entry.name}: undo: `{command}` killed after {UNDO_TIMEOUT:g} s"
+            yield f"{name}: undo: `{command}` killed after {UNDO_TIMEOUT:g} s"
         else:
             said = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()[-1:]
             outcome = "ok" if done.returncode == 0 else ": ".join([f"exit status {done.returncode}", *said])
-            yield f"{entry.name}: undo: `{command}`: {outcome}"
+            yield f"{name}: undo: `{command}`: {outcome}"

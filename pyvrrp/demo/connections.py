@@ -15,18 +15,20 @@ import dns.message
 
 from pyvrrp.demo.lab import eventually
 from pyvrrp.demo.namespaces import LabError, Namespace
-from pyvrrp.demo.stream import query
+from pyvrrp.demo.stream import family, query
 
 PATIENCE = 15.0
 "seconds for an answer: TCP sends again for longer than any failover takes"
 
 
 class Connections:
-    """So many connections to the DNS server at one address, each asked for `name` every `interval` seconds."""
+    """So many connections to DNS servers at these addresses in turn, each asked for `name` every `interval` seconds."""
 
-    def __init__(self, namespace: Namespace, server: str, name: str, count: int, interval: float = 0.2) -> None:
+    def __init__(
+        self, namespace: Namespace, servers: tuple[str, ...], name: str, count: int, interval: float = 0.2
+    ) -> None:
         """Returns when each has had its first answer; raises LabError."""
-        self._server = (server, 53)
+        self._servers = [servers[number % len(servers)] for number in range(count)]
         self._interval = interval
         self._query = query(name)
         self._stop = Event()
@@ -41,9 +43,10 @@ class Connections:
         self._streams: list[socket.socket] = []
         self._threads = [namespace.thread(partial(self._keep, number)) for number in range(count)]
         namespace.listeners.append(self)
-        eventually(lambda: all(self.answers) or bool(self.broken), f"{count} TCP connections to {server}", PATIENCE)
+        what = f"{count} TCP connections to {' and '.join(servers)}"
+        eventually(lambda: all(self.answers) or bool(self.broken), what, PATIENCE)
         if self.broken:
-            raise LabError(f"TCP to {server}: {self.broken[0]}")
+            raise LabError(f"{what}: {self.broken[0]}")
 
     def go_on(self) -> None:
         """Wait until each has had another answer, but those that broke; raises LabError."""
@@ -66,10 +69,11 @@ class Connections:
 
     def _keep(self, number: int) -> None:
         try:
-            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stream:
+            server = self._servers[number]
+            with socket.socket(family(server), socket.SOCK_STREAM) as stream:
                 stream.settimeout(PATIENCE)
                 self._streams.append(stream)
-                stream.connect(self._server)
+                stream.connect((server, 53))
                 while not self._stop.is_set():
                     asked = time.monotonic()
                     self._ask(stream, number)

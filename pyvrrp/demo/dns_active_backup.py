@@ -80,7 +80,7 @@ class Demo:
         hosts = (lab.host("dns1", "192.0.2.11/24"), lab.host("dns2", "192.0.2.12/24"))
         self._nodes = [Node(host, files(SCENARIO)) for host in hosts]
         self._client = lab.host("client", "192.0.2.20/24")
-        self._stream = Stream(self._client, VIP, NAMES)
+        self._stream = Stream(self._client, (VIP,), NAMES)
 
     def begin(self) -> None:
         """Start the servers, then the daemons, and wait until the address answers."""

@@ -13,24 +13,25 @@ from pyvrrp.demo.client import NAMES, NoAnswer, StubResolver
 from pyvrrp.demo.connections import Connections
 from pyvrrp.demo.incidents import Incidents
 from pyvrrp.demo.lab import Lab, eventually
-from pyvrrp.demo.node import Node, engine, files, kind_of_server, unbound
+from pyvrrp.demo.node import Node, both, engine, files, kind_of_server, unbound
 from pyvrrp.demo.stage import stage
 from pyvrrp.demo.stream import Stream
 from pyvrrp.demo.timeline import Timeline
 
 SCENARIO = "dns-dsr"
 VIP = "192.0.2.53"
+VIPS = (VIP, "2001:db8::53")
 CLIENTS, PACE = 200, 0.005
 "each client asks once in a second"
 CROWD = 700
 "clients that show how they are spread"
 CONNECTIONS = 24
 INTRODUCTION = f"""\
-Two balancers share the address {VIP}. The one that has it passes each query on to one of three DNS
-servers, and that server answers the client itself. {CLIENTS} clients, each with a port of its own, ask
-once a second while things break. In the strips each column is a tenth of a second; the digits say how
-many of ten queries each server answered, and how many nobody did; a dot is none, a star all of them;
-the exclamation mark is the moment of the incident.
+Two balancers share the addresses {VIPS[0]} and {VIPS[1]}. The one that has them passes each query on to
+one of three DNS servers, and that server answers the client itself. {CLIENTS} clients, each with a port of
+its own, half of them over IPv6, ask once a second while things break. In the strips each column is a
+tenth of a second; the digits say how many of ten queries each server answered, and how many nobody did;
+a dot is none, a star all of them; the exclamation mark is the moment of the incident.
 """
 
 
@@ -40,13 +41,13 @@ class Demo:
     def __init__(self, lab: Lab, timeline: Timeline) -> None:
         self._timeline = timeline
 
-        def nodes(**addresses: str) -> list[Node]:
-            return [Node(lab.host(name, f"{address}/24"), files(SCENARIO)) for name, address in addresses.items()]
+        def nodes(**numbers: int) -> list[Node]:
+            return [Node(lab.host(name, *both(number)), files(SCENARIO)) for name, number in numbers.items()]
 
-        self._balancers = nodes(lb1="192.0.2.2", lb2="192.0.2.3")
-        self._servers = nodes(ns1="192.0.2.11", ns2="192.0.2.12", ns3="192.0.2.13")
+        self._balancers = nodes(lb1=2, lb2=3)
+        self._servers = nodes(ns1=11, ns2=12, ns3=13)
         self._names = [server.name for server in self._servers]
-        self._client = lab.host("client", "192.0.2.100/24")
+        self._client = lab.host("client", *both(100))
         for balancer in self._balancers:
             balancer.host.refuse_native_xdp()
 
@@ -62,7 +63,7 @@ class Demo:
         self._timeline.say("lb1: pyvrrp run -f lb1.conf")
         eventually(lambda: first.state() == "MASTER", "lb1 is MASTER", timeout=30, every=0.1)
         second.start_daemon()
-        self._timeline.say(f"lb1 is MASTER: it has {VIP}; lb2: pyvrrp run -f lb2.conf")
+        self._timeline.say(f"lb1 is MASTER: it has {VIPS[0]} and {VIPS[1]}; lb2: pyvrrp run -f lb2.conf")
         eventually(lambda: second.state() == "BACKUP", "lb2 is BACKUP", timeout=30, every=0.1)
         eventually(lambda: all(each.uses(*self._names) for each in self._balancers), "all up", timeout=30, every=0.1)
         self._timeline.say("lb2 is BACKUP; both see ns1, ns2 and ns3 up")
@@ -72,7 +73,7 @@ class Demo:
         document = self._balancers[0].balancing()
         self._timeline.add()
         self._timeline.say(f"==> {CROWD} clients are spread (engine {engine(document)})")
-        crowd = Stream(self._client, VIP, NAMES, 1 / CROWD, CROWD)
+        crowd = Stream(self._client, VIPS, NAMES, 1 / CROWD, CROWD)
         clients = Counter(crowd.round().values())
         crowd.close()
         rows = [("", "weight", "its part", "clients", "their part")]
@@ -81,7 +82,7 @@ class Demo:
             part = f"{count / clients.total():.1%}" if clients else ""
             rows.append((server["name"], f"{server['weight']}", f"{server['share']:.1%}", f"{count}", part))
         self._timeline.table(rows)
-        self._stream = Stream(self._client, VIP, NAMES, PACE, CLIENTS)
+        self._stream = Stream(self._client, VIPS, NAMES, PACE, CLIENTS)
         self._incidents = Incidents(self._timeline, self._stream, self._names)
 
     def lose_a_server(self) -> None:
@@ -133,7 +134,7 @@ class Demo:
         first, second = self._balancers
         outcome = self._incidents.happens(
             "lb1 loses power",
-            ": lb2 takes the address",
+            ": lb2 takes the addresses",
             first.power_off,
             lambda: second.state() == "MASTER" and bool(self._stream.answering()),
         )
@@ -147,15 +148,15 @@ class Demo:
             first.start_daemon()
 
         self._incidents.happens(
-            "lb1 has power again", " and takes the address back", power_on, lambda: first.state() == "MASTER"
+            "lb1 has power again", " and takes the addresses back", power_on, lambda: first.state() == "MASTER"
         )
 
     def lose_the_address(self) -> None:
-        """ns3 no longer has the virtual address; its own address answers as before."""
+        """ns3 no longer has the virtual addresses; its own address answers as before."""
         server = self._servers[2]
         balancer = next(each for each in self._balancers if each.host.holds(VIP))
         self._incidents.happens(
-            f"{server.name} loses the virtual address",
+            f"{server.name} loses the virtual addresses",
             " from its loopback interface (pyvrrp is stopped there); its DNS server goes on",
             lambda: server.daemon.signal(signal.SIGTERM),
             lambda: balancer.real_server(server.name)["standing"] == "down",
@@ -176,7 +177,7 @@ class Demo:
 
     def connections(self) -> Connections:
         """TCP connections of the client, all of them in use."""
-        return Connections(self._client, VIP, NAMES[0], CONNECTIONS)
+        return Connections(self._client, VIPS, NAMES[0], CONNECTIONS)
 
     def _start(self, server: Node) -> None:
         server.start_server(unbound())

@@ -11,24 +11,24 @@ from collections import Counter, defaultdict
 from pyvrrp.demo.client import NAMES
 from pyvrrp.demo.incidents import Incidents
 from pyvrrp.demo.lab import Lab, eventually
-from pyvrrp.demo.node import Node, engine, files, kind_of_server, unbound
+from pyvrrp.demo.node import Node, both, engine, files, kind_of_server, unbound
 from pyvrrp.demo.stage import stage
 from pyvrrp.demo.stream import Stream
 from pyvrrp.demo.timeline import Timeline
 from pyvrrp.demo.wire import Asked
 
 SCENARIO = "dns-two-box"
-VIP = "192.0.2.53"
+VIPS = ("192.0.2.53", "2001:db8::53")
 CLIENTS, PACE = 200, 0.005
 "each client asks once in a second"
 SETTLE = 0.1
 "seconds that a query is on the wire at most"
 INTRODUCTION = f"""\
-Two nodes share the address {VIP}. The MASTER has it: it answers some of the clients itself and passes
-the others' queries on to the BACKUP, which answers them directly. {CLIENTS} clients, each with a port of
-its own, ask once a second while things break. In the strips each column is a tenth of a second; the
-digits say how many of ten queries each node answered, and how many nobody did; a dot is none, a star
-all of them; the exclamation mark is the moment of the incident.
+Two nodes share the addresses {VIPS[0]} and {VIPS[1]}. The MASTER has them: it answers some of the clients
+itself and passes the others' queries on to the BACKUP, which answers them directly. {CLIENTS} clients, each
+with a port of its own, half of them over IPv6, ask once a second while things break. In the strips each
+column is a tenth of a second; the digits say how many of ten queries each node answered, and how many
+nobody did; a dot is none, a star all of them; the exclamation mark is the moment of the incident.
 """
 
 
@@ -38,12 +38,12 @@ class Demo:
     def __init__(self, lab: Lab, timeline: Timeline) -> None:
         self._lab = lab
         self._timeline = timeline
-        hosts = (lab.host("dns1", "192.0.2.11/24"), lab.host("dns2", "192.0.2.12/24"))
+        hosts = (lab.host("dns1", *both(11)), lab.host("dns2", *both(12)))
         self._nodes = [Node(host, files(SCENARIO)) for host in hosts]
         self._names = [node.name for node in self._nodes]
         for node in self._nodes:
             node.host.refuse_native_xdp()
-        self._client = lab.host("client", "192.0.2.100/24")
+        self._client = lab.host("client", *both(100))
 
     def begin(self) -> None:
         """Start the servers and the daemons, and wait until both are used by both."""
@@ -52,13 +52,13 @@ class Demo:
         self._start(first)
         self._timeline.say("dns1: pyvrrp run -f dns1.conf")
         eventually(lambda: first.state() == "MASTER", "dns1 is MASTER", timeout=30, every=0.1)
-        self._timeline.say(f"dns1 is MASTER: it has {VIP}")
+        self._timeline.say(f"dns1 is MASTER: it has {VIPS[0]} and {VIPS[1]}")
         self._start(second)
         self._timeline.say("dns2: pyvrrp run -f dns2.conf")
         eventually(lambda: second.state() == "BACKUP", "dns2 is BACKUP", timeout=30, every=0.1)
         eventually(lambda: all(node.uses(*self._names) for node in self._nodes), "both up", timeout=30, every=0.1)
         self._timeline.say("dns2 is BACKUP; each sees both up")
-        self._stream = Stream(self._client, VIP, NAMES, PACE, CLIENTS)
+        self._stream = Stream(self._client, VIPS, NAMES, PACE, CLIENTS)
         self._incidents = Incidents(self._timeline, self._stream, self._names)
 
     def both_answer(self) -> None:
@@ -91,7 +91,7 @@ class Demo:
             lambda: first.real_server("dns1")["standing"] == "down",
             "dns1",
         )
-        self._timeline.say(f"dns1 is {first.state()}, dns2 is {second.state()}: the address stays, dns2 answers all")
+        self._timeline.say(f"dns1 is {first.state()}, dns2 is {second.state()}: the addresses stay, dns2 answers all")
         self._look_for_loops()
         first.start_server(unbound())
         self._wait_for_both(first, "the DNS server of dns1 is started again, and answers")

@@ -37,6 +37,11 @@ def engine(document: Any) -> str:
     return f"{interface['engine']} {interface['mode']}".strip()
 
 
+def both(number: int) -> tuple[str, str]:
+    """The addresses of a machine, one of each family."""
+    return f"192.0.2.{number}/24", f"2001:db8::{number}/64"
+
+
 class Node:
     """One of the machines; its files are those of `directory`."""
 

@@ -1,4 +1,4 @@
-"""A stream of questions to one address: every gap in the answers is seen, who gave them, and who got none."""
+"""A stream of questions to one address or several: every gap in the answers is seen, who gave them, who got none."""
 
 from __future__ import annotations
 
@@ -50,25 +50,32 @@ class Gap:
 class Stream:
     """Asks for `names` in turn every `interval` seconds, whether or not the questions before were answered.
 
-    It is one client, or several that ask one after the other; each has one port for all its questions.
+    It is one client, or several that ask one after the other; each has one port for all its questions, and one of the
+    `servers`: they take turns.
     """
 
     PATIENCE = 1.0
     "seconds; a question without an answer by then is lost"
 
     def __init__(
-        self, namespace: Namespace, server: str, names: tuple[str, ...], interval: float = 0.02, clients: int = 1
+        self,
+        namespace: Namespace,
+        servers: tuple[str, ...],
+        names: tuple[str, ...],
+        interval: float = 0.02,
+        clients: int = 1,
     ) -> None:
-        self._server = (server, 53)
         self._interval = interval
         self._queries = [query(name) for name in names]
         self._questions: list[Question] = []
         self._stop = Event()
-        self._sockets = namespace.call(lambda: [_socket() for _ in range(clients)])
+        asked = [servers[client % len(servers)] for client in range(clients)]
+        self._servers = [(server, 53) for server in asked]
+        self._sockets = namespace.call(lambda: [_socket(server) for server in asked])
         self._selector = selectors.DefaultSelector()
         for each in self._sockets:
             self._selector.register(each, selectors.EVENT_READ)
-        self._thread = Thread(target=self._run, name=f"stream to {server}", daemon=True)
+        self._thread = Thread(target=self._run, name=f"stream to {' and '.join(servers)}", daemon=True)
         self._thread.start()
         namespace.listeners.append(self)
 
@@ -121,7 +128,8 @@ class Stream:
             query, client = self._queries[number % len(self._queries)], number % len(self._sockets)
             self._questions.append(Question(time.monotonic(), client=client))
             with contextlib.suppress(OSError):  # no neighbour, no route: the question is lost
-                self._sockets[client].sendto(struct.pack("!H", number & 0xFFFF) + query, self._server)
+                wire = struct.pack("!H", number & 0xFFFF) + query
+                self._sockets[client].sendto(wire, self._servers[client])
             due = max(due + self._interval, time.monotonic())
             left = 0.0
             while left >= 0:  # once at least: who is late must hear all the same
@@ -145,10 +153,15 @@ class Stream:
                 question.answered, question.by = now, nsid[0] if nsid else "?"
 
 
-def _socket() -> socket.socket:
-    asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+def _socket(server: str) -> socket.socket:
+    asking = socket.socket(family(server), socket.SOCK_DGRAM)
     asking.setblocking(False)
     return asking
+
+
+def family(address: str) -> socket.AddressFamily:
+    """Of an address."""
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
 def query(name: str) -> bytes:

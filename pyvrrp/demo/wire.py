@@ -36,10 +36,10 @@ class Advertised:
 class Asked:
     """What tells one DNS query from another."""
 
-    source: IPv4Address
+    source: IPv4Address | IPv6Address
     port: int
     number: int
-    server: IPv4Address
+    server: IPv4Address | IPv6Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +69,22 @@ class Frame:
 
     @property
     def asked(self) -> Asked | None:
-        """What it asks, when it is a DNS query over UDP and IPv4."""
+        """What it asks, when it is a DNS query over UDP, without IP options and extension headers."""
         data = self.data
-        if data[12:15] != b"\x08\x00\x45" or len(data) < 54 or data[23] != IPPROTO_UDP or data[36:38] != b"\0\x35":
+        source: IPv4Address | IPv6Address
+        server: IPv4Address | IPv6Address
+        if data[12:15] == b"\x08\x00\x45" and len(data) >= 54:
+            protocol, udp = data[23], 34
+            source, server = IPv4Address(data[26:30]), IPv4Address(data[30:34])
+        elif data[12:14] == b"\x86\xdd" and len(data) >= 74:
+            protocol, udp = data[20], 54
+            source, server = IPv6Address(data[22:38]), IPv6Address(data[38:54])
+        else:
             return None
-        port, number = int.from_bytes(data[34:36]), int.from_bytes(data[42:44])
-        return Asked(IPv4Address(data[26:30]), port, number, IPv4Address(data[30:34]))
+        if protocol != IPPROTO_UDP or data[udp + 2 : udp + 4] != b"\0\x35":
+            return None
+        port, number = int.from_bytes(data[udp : udp + 2]), int.from_bytes(data[udp + 8 : udp + 10])
+        return Asked(source, port, number, server)
 
     @property
     def announced(self) -> IPv4Address | IPv6Address | None:

@@ -42,7 +42,7 @@ def test_the_demo_shows_the_spread_and_four_incidents(tmp_path: Path) -> None:
     assert failed_over.what == "lb1 loses power"
     assert failed_over.last > 2, text
     assert "0 of 200 clients have another server now" in text, text
-    assert without.what == "ns3 loses the virtual address"
+    assert without.what == "ns3 loses the virtual addresses"
     assert without.lost > 0
     assert re.search(
         r"192\.0\.2\.13 answers as before, .*\n +no answer from 192\.0\.2\.53:53 through 192\.0\.2\.13", text

@@ -37,7 +37,7 @@ def test_the_demo_shows_both_nodes_and_three_incidents(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert backup.lost > 0
     assert server.lost < server.asked, text
-    assert "dns1 is MASTER, dns2 is BACKUP: the address stays, dns2 answers all" in text
+    assert "dns1 is MASTER, dns2 is BACKUP: the addresses stay, dns2 answers all" in text
     assert master.last > 2, text
 
 

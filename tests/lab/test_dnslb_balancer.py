@@ -187,6 +187,32 @@ def test_the_sorry_server(balancer, servers, client):
     eventually(lambda: client.spread(40) == {"ns1": 40}, "the real one is back")
 
 
+def test_scripts_tell_of_servers_and_of_the_quorum(balancer, servers):
+    """In the order of what happened, when the data plane has changed; with omega also of the end."""
+    told = balancer.host.directory / "told"
+    tell = balancer.host.directory / "tell.sh"
+    tell.write_text(f'#!/bin/sh\necho "$@" >> {told}\n')
+    tell.chmod(0o700)
+    text = virtual_server(*servers[:2], extra="engine nft\n    quorum 2\n    omega\n    connect_timeout 3")
+    text = text.replace("omega", f'omega\n    quorum_up "{tell} quorum up"\n    quorum_down "{tell} quorum down"')
+    for server in servers[:2]:
+        lines = f'notify_up "{tell} {server.name} up"\n        notify_down "{tell} {server.name} down"'
+        text = text.replace(f"name {server.name}", f"name {server.name}\n        {lines}")
+    balancer.start("global_defs {\n script_user root\n enable_script_security\n}", vrrp(), text)
+    balancer.serving(*servers[:2])
+
+    def lines():
+        return told.read_text().splitlines() if told.exists() else []
+
+    eventually(lambda: lines() == ["quorum up"], "the quorum is there; that servers were up before is no news")
+    servers[0].stop()
+    eventually(lambda: lines()[1:] == ["ns1 down", "quorum down"], "a server and the quorum are lost")
+    serve(servers[0])
+    eventually(lambda: lines()[3:] == ["ns1 up", "quorum up"], "both are back")
+    assert balancer.process.stop(30) == 0
+    assert sorted(lines()[5:]) == ["ns1 down", "ns2 down", "quorum down"]
+
+
 @pytest.mark.parametrize("ways", [("pyvrrp", "pyvrrp"), ("pyvrrp", "keepalived")])
 def test_a_failover_keeps_clients_at_their_servers(lab, servers, client, ways):
     """The other node is a balancer too; or keepalived, which has no balancer: it is MASTER first, then it goes."""

@@ -1,11 +1,11 @@
 """The local_real_server block in the daemon: leases, withdrawal, reload, and the two-box cluster."""
 
 import json
+import os
 import signal
 import socket
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from lab_nodes import instance, wait_holder
@@ -13,7 +13,6 @@ from real_server_nodes import OWN4, OWN6, VIP4, VIP6, Client, Questions, RealSer
 
 from pyvrrp.demo.lab import eventually
 
-DAEMON = Path(__file__).with_name("real_server_daemon.py")
 CHECK = "vrrp_dns_check resolver { name www.example.com  interval 0.2  timeout 0.2  fall 2 }"
 LISTED = tuple(f"interface: {each}" for each in ("127.0.0.1", VIP4, VIP6))
 SETTINGS = {
@@ -36,7 +35,7 @@ class Daemon(RealServer):
 
     def start(self, *blocks):
         self.configure(*blocks)
-        self.process = self.host.start([sys.executable, DAEMON, self.file], stdout=self.log)
+        self.process = self.host.start([sys.executable, "-m", "pyvrrp", "run", "-f", self.file], stdout=self.log)
         eventually(lambda: self.status() != {}, "the daemon answers", 40)
 
     def configure(self, *blocks):
@@ -47,7 +46,8 @@ class Daemon(RealServer):
         return json.loads(done.stdout or "{}")
 
     def real_server(self):
-        return self.status()["plugins"]["dnslb"]
+        """What the status says of it; nothing while the daemon does not answer."""
+        return self.status().get("plugins", {}).get("dnslb", {"blocks": [{"state": ""}], "findings": None})
 
     def holds(self, vip):
         return self.host.holds(vip)
@@ -92,6 +92,27 @@ def test_a_killed_daemon_leaves_nothing(daemon):
     assert daemon.settings() == SETTINGS
     assert daemon("remove", "--daemon", VIP4, VIP6).returncode == 0
     assert daemon.settings() == dict.fromkeys(SETTINGS, 0)
+
+
+def test_when_the_guard_gives_up_it_takes_everything_back(daemon):
+    """Two falls of the speaker in a row; nobody waits for the leases."""
+    daemon.start(UNRELATED, block(VIP4, VIP6))
+    eventually(lambda: daemon.on("lo", VIP4, VIP6), "VIPs on lo")
+    first = daemon.status()["pid"]
+    os.kill(first, signal.SIGKILL)
+    eventually(lambda: daemon.status().get("pid") not in (None, first), "another speaker")
+    os.kill(daemon.status()["pid"], signal.SIGKILL)
+    eventually(lambda: f"remove --daemon {VIP4} {VIP6}`: ok" in daemon.log.read_text(), "the guard has undone it")
+
+
+def test_what_a_killed_daemon_left_is_taken_back_by_one_that_is_to_hold_nothing(daemon):
+    daemon.start(UNRELATED, block(VIP4, VIP6))
+    eventually(lambda: daemon.on("lo", VIP4, VIP6), "VIPs on lo")
+    daemon.process.kill()
+    daemon.start(UNRELATED)
+    eventually(lambda: daemon.settings() == dict.fromkeys(SETTINGS, 0), "the settings are as they were")
+    assert not daemon.on("lo", VIP4)
+    assert not daemon.on("lo", VIP6)
 
 
 def test_a_restarted_daemon_goes_on(daemon, client):
@@ -168,16 +189,15 @@ def test_redirection_by_the_daemon(daemon, client):
     eventually(lambda: client.answered() == [True] * 4, "answers")
     assert not daemon.on("lo", VIP4)
     daemon.process.kill()
-    assert daemon.host.run(["nft", "list", "ruleset"]).stdout == ""
+    eventually(lambda: daemon.host.run(["nft", "list", "ruleset"]).stdout == "", "the rules are gone")
 
 
 def test_traps_are_named_in_log_and_status(daemon):
     daemon.unbound("interface: 0.0.0.0", "interface: ::0")
     daemon.start(UNRELATED, block(VIP4))
-    eventually(lambda: daemon.real_server()["findings"] != [], "it has looked")
     eventually(
         lambda: (
-            [(each["subject"], each["code"]) for each in daemon.real_server()["findings"]]
+            [(each["subject"], each["code"]) for each in daemon.real_server()["findings"] or ()]
             == [(f"{VIP4} port 53/udp", "wrong-source")]
         ),
         "the trap is named",

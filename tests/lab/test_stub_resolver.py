@@ -57,7 +57,7 @@ def test_mails_are_paced_and_counted(client: Host) -> None:
 
 
 def test_a_stream_counts_what_is_lost_and_names_who_answers(lab: Lab, client: Host) -> None:
-    stream = Stream(client, GOOD, (NAME,))
+    stream = Stream(client, (GOOD,), (NAME,))
     eventually(lambda: stream.answering() == "good", "an answer")
     began = time.monotonic()
     time.sleep(0.3)
@@ -68,12 +68,12 @@ def test_a_stream_counts_what_is_lost_and_names_who_answers(lab: Lab, client: Ho
     time.sleep(Stream.PATIENCE)
     gap = stream.gap(began, time.monotonic() - Stream.PATIENCE)
     assert gap.by == "good"
-    assert 0.45 < gap.seconds < 2.0
-    assert gap.lost * 0.02 == pytest.approx(gap.seconds, rel=0.3)
+    assert gap.seconds > 0.45
+    assert 5 < gap.lost < gap.asked
 
 
 def test_several_clients_ask_in_turn_and_each_knows_who_answered(lab: Lab, client: Host) -> None:
-    stream = Stream(client, GOOD, (NAME,), interval=0.01, clients=5)
+    stream = Stream(client, (GOOD,), (NAME,), interval=0.01, clients=5)
     assert stream.round() == dict.fromkeys(range(5), "good")
     lab.hosts["good"].cut()
     began = time.monotonic()
@@ -83,7 +83,7 @@ def test_several_clients_ask_in_turn_and_each_knows_who_answered(lab: Lab, clien
 
 
 def test_connections_stay_open_and_tell_when_they_break(lab: Lab, client: Host) -> None:
-    tcp = Connections(client, GOOD, NAME, count=3, interval=0.05)
+    tcp = Connections(client, (GOOD,), NAME, count=3, interval=0.05)
     assert tcp.servers == ["good"] * 3
     before = tcp.answers.copy()
     tcp.go_on()
@@ -95,5 +95,5 @@ def test_connections_stay_open_and_tell_when_they_break(lab: Lab, client: Host) 
 
 
 def test_connections_to_nobody_are_refused(client: Host) -> None:
-    with pytest.raises(LabError, match=r"TCP to 192\.0\.2\.3: .*refused"):
-        Connections(client, REFUSES, NAME, count=2)
+    with pytest.raises(LabError, match=r"TCP connections to 192\.0\.2\.3: .*refused"):
+        Connections(client, (REFUSES,), NAME, count=2)

@@ -118,7 +118,12 @@ def test_an_outcome_in_a_sentence() -> None:
         (QUERY, Asked(ip_address("192.0.2.100"), 4242, 0x0102, ip_address("192.0.2.53"))),
         (Ether() / IP() / UDP(sport=4242, dport=5353) / (b"\1\2" + bytes(20)), None),
         (Ether() / IP(proto=6) / (bytes(2) + b"\0\x35" + bytes(30)), None),
-        (Ether() / IPv6() / UDP(sport=4242, dport=53) / (b"\1\2" + bytes(20)), None),
+        (
+            Ether() / IPv6(src="2001:db8::100", dst="2001:db8::53") / UDP(sport=4242, dport=53) / (b"\1\2" + bytes(20)),
+            Asked(ip_address("2001:db8::100"), 4242, 0x0102, ip_address("2001:db8::53")),
+        ),
+        (Ether() / IPv6() / UDP(sport=4242, dport=5353) / (b"\1\2" + bytes(20)), None),
+        (Ether() / IPv6(nh=6) / (bytes(2) + b"\0\x35" + bytes(30)), None),
     ],
 )
 def test_the_tap_tells_one_query_from_another(packet: Ether, expected: Asked | None) -> None:

@@ -52,6 +52,24 @@ def test_a_killed_process_leaves_everything_to_the_next_one(path):
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_what_ends_a_service_is_kept_until_it_holds_nothing_any_more(path):
+    journal = Journal.open(path)
+    journal.note_service("dnslb", (("remove", "192.0.2.53"), ("remove", "2001:db8::53")))
+    journal.note_service("drbdctl", (("demote",),))
+    journal.note_service("drbdctl", ())
+    journal.note_service("nothing", ())
+    with path.open("a") as file:
+        file.writelines(f"{line}\n" for line in ('{"service":7,"undo":[]}', '{"service":"dnslb","undo":["true"]}'))
+    assert read(path).services == {
+        "dnslb": (("remove", "192.0.2.53"), ("remove", "2001:db8::53")),
+        "drbdctl": (),
+    }
+    journal.note(MASTER)
+    again = Journal.open(path)
+    assert again.left.services["dnslb"] == (("remove", "192.0.2.53"), ("remove", "2001:db8::53"))
+    assert read(path).services == again.left.services, "the next process has written it down for the one after it"
+
+
 def test_the_last_word_counts(path):
     journal = Journal.open(path)
     for entry in (replace(MASTER, state="BACKUP"), MASTER, replace(MASTER, addresses=())):

@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from pyvrrp.config.model import Config
+from pyvrrp.daemon.journal import Journal, read
 from pyvrrp.daemon.plugins import CommandRefused
 from pyvrrp.daemon.services import Services
 
@@ -42,11 +43,29 @@ class Following(Plain):
             raise RuntimeError("a mistake")
 
 
+class Undone(Plain):
+    undo = (["remove", "192.0.2.53"],)
+
+
 class Commanded(Plain):
     async def command(self, words):
         if words == ["no"]:
             raise CommandRefused("not now; ask later")
         return {"words": list(words)}
+
+
+def test_what_ends_a_service_is_written_down_before_it_starts(tmp_path):
+    journal = Journal.open(tmp_path / "journal")
+
+    class Looking(Undone):
+        async def start(self):
+            self.calls.append(read(tmp_path / "journal").services)
+
+    looking = Looking("looking")
+    asyncio.run(Services([Plain("plain"), looking], Config(), journal=journal).start([]))
+    assert looking.calls == [{"looking": (("remove", "192.0.2.53"),)}]
+    asyncio.run(Services([Plain("looking")], Config(), journal=journal).start([]))
+    assert read(tmp_path / "journal").services == {"looking": ()}
 
 
 def test_those_that_follow_hear_of_the_addresses():

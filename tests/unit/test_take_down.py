@@ -63,6 +63,15 @@ def test_giving_up_forgets_everything(tmp_path):
     give_up(tmp_path / "journal")
 
 
+def test_giving_up_ends_services_too_after_the_addresses(tmp_path):
+    order = tmp_path / "order"
+    journal = Journal.open(tmp_path / "journal")
+    journal.note_service("dnslb", (("sh", "-c", f"echo service >> {order}"),))
+    journal.note(entry(["sh", "-c", f"echo gates >> {order}"]))
+    give_up(tmp_path / "journal")
+    assert order.read_text() == "gates\nservice\n"
+
+
 @pytest.mark.parametrize("module_name", ["pyvrrp.daemon.take_down", "pyvrrp.daemon.guard"])
 def test_the_guard_and_its_helpers_need_the_standard_library_only(module_name):
     """They run with -S: there are no site-packages."""
