@@ -18,7 +18,7 @@ from drbdctl.status.state import Connection, Device, PeerDevice, Resource, Statu
 from drbdctl.status.words import ConnectionState, DiskState, ReplicationState, Role
 from tests.unit.drbd_seen import CURRENT, NOW, OLD
 
-LOOKS = 20_000
+LOOKS = 8_000
 
 
 class Draw:
