@@ -3,7 +3,7 @@
 `--json` writes one object: `schema` (1), `source` (who said it), `release` (of the kernel module), `resources` (the
 fields of drbdctl.status.state, DRBD's words as they are, null where it was not told; `healthy`, `standalone`,
 `troubles`), `unread` (lines that were not understood) and `storages` (by name, what the daemon says of each: phase,
-what keeps it from taking over, ...; empty where no daemon runs). Fields may be added to it under the same schema number.
+what keeps it from taking over, ...; empty where no daemon runs). Fields may be added under the same schema number.
 """
 
 from __future__ import annotations
