@@ -95,6 +95,7 @@ class _Reader:
             networks=networks,
             services=services,
             witness=witness,
+            drbd_conf=self._values.text("drbd_conf") or CONFIG,
             position=self._block.position,
         )
 
