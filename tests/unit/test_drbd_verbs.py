@@ -65,7 +65,7 @@ def test_which_storage_and_whether_there_is_a_daemon(daemon, capsys, verb, stora
 def test_move_is_for_the_node_that_serves(daemon, monkeypatch, capsys):
     daemon.storages["S"]["phase"] = "secondary"
     assert main(["move"]) == 1
-    assert "storage S is secondary here; move it on the node that serves it" in capsys.readouterr().err
+    assert "storage S does not serve here (secondary); move it on the other node" in capsys.readouterr().err
 
 
 def test_move_hands_the_instance_over(daemon, monkeypatch, capsys):
