@@ -92,6 +92,11 @@ def test_a_configuration_that_drbdadm_does_not_read(monkeypatch, output, sentenc
     assert checked(monkeypatch, dump=(10, output)) == [f"r0: drbdadm can't read its configuration: {sentence}"]
 
 
+def test_on_a_machine_that_is_too_busy_to_answer_nothing_is_found(monkeypatch):
+    monkeypatch.setattr(self_check, "_file_systems", list)
+    assert checked(monkeypatch, dump=(None, ""), dry_run=(None, "")) == []
+
+
 @pytest.mark.parametrize(
     ("module", "code", "why"),
     [
