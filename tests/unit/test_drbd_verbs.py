@@ -1,9 +1,11 @@
 """The verbs that ask the daemon, or are called by DRBD: what they ask, what they say, how they end."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from drbdctl.cli import daemon as cli_daemon
-from drbdctl.cli import fence_peer, main, move, verify
+from drbdctl.cli import fence_peer, main, move, promote, telling, verify
 from drbdctl.status.state import Connection, Device, PeerDevice, Progress, Resource, Status
 from drbdctl.status.words import ConnectionState, DiskState, ReplicationState, Role
 from drbdctl.steps.command import Outcome
@@ -84,6 +86,29 @@ def test_plan_after_move(daemon, capsys):
     assert main(["plan", "promote", "--after-move"]) == 1
     assert capsys.readouterr().out == "refused: r0: no (rule 2)\nwould: 1. promote r0: x\n"
     assert daemon.asked == [["S", "after-move"]] * 2
+
+
+# --- the operator's last word ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def handle(monkeypatch, daemon):
+    """A storage of the configuration, and the daemon that runs beside."""
+    monkeypatch.setattr(telling, "call", daemon.call)
+    monkeypatch.setattr(promote, "call", daemon.call)
+    monkeypatch.setattr(promote, "chosen", lambda _: SimpleNamespace(storage=SimpleNamespace(name="S")))
+
+
+def test_accept_stale_is_told_to_the_daemon_that_decides(handle, daemon, monkeypatch, capsys):
+    monkeypatch.setenv("SUDO_USER", "alice")
+    assert main(["promote", "--accept-stale", "--reason", "n1 has burnt down"]) == 0
+    assert daemon.asked == [["S", "accept", "alice", "n1 has burnt down", "5", "6"]]
+    assert "the daemon here may take over although rules 5 and 6 speak against it" in capsys.readouterr().out
+
+
+def test_beside_the_daemon_nobody_promotes_by_hand(handle, daemon, capsys):
+    assert main(["promote"]) == 2
+    assert "pyvrrp runs here and decides about storage S" in capsys.readouterr().err
 
 
 # --- fence-peer ------------------------------------------------------------------------------------------------------
