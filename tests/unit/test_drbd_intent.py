@@ -37,7 +37,7 @@ def test_what_others_have_promoted_is_not_made_ours_by_giving_it_back(tmp_path: 
 def test_where_nothing_can_be_written_the_reason_is_kept(tmp_path: Path):
     (tmp_path / "run").write_text("a file where the directory should be")
     intent = Intent("S", tmp_path / "run")
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match="File exists"):
         intent.write(Promote("r0"), "to serve")
     assert intent.problem.startswith(f"{tmp_path}/run/S.intent: ")
     (tmp_path / "run").unlink()
