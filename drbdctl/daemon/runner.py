@@ -141,10 +141,9 @@ class StorageRunner:
 
     async def _watch(self) -> None:
         watching = asyncio.create_task(self.watch.run())
-        await self._prepare()
-        await self._check()
         checking = asyncio.create_task(self._keep_checking())
         try:
+            await self._prepare()
             while not watching.done():
                 self._news.clear()
                 self._deliver(await self._eyes.look(self._hands.stuck, self._intent.problem))
@@ -157,14 +156,12 @@ class StorageRunner:
             checking.cancel()
 
     async def _keep_checking(self) -> None:
-        while True:
-            await asyncio.sleep(_CHECK)
-            await self._check()
-
-    async def _check(self) -> None:
         """What keeps this node from ever promoting is told when it is found, not when it is needed."""
-        for refusal in await self._eyes.check():
-            _LOG.warning("%s: it could not be promoted here: %s", self.name, refusal)
+        while True:
+            for refusal in await self._eyes.check():
+                _LOG.warning("%s: it could not be promoted here: %s", self.name, refusal)
+                self._news.set()
+            await asyncio.sleep(_CHECK)
 
     async def _prepare(self) -> None:
         """What takes its time and needs no volume is done before anybody waits for it."""
