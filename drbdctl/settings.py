@@ -74,6 +74,8 @@ class Storage:
     witness: tuple[str, ...] = ()
     """`ping ADDRESS`, or `command PATH ARGUMENT ...`: exit status 0, the peer is alive; 1, it is dead; 2, no opinion;
     anything else: not reached."""
+    drbd_conf: str = "/etc/drbd.conf"
+    "the file that configures its resources"
     position: Position = field(default=NOWHERE, compare=False)
 
     @property

@@ -32,7 +32,9 @@ def run(arguments: argparse.Namespace) -> int:
     except Unanswered as unanswered:
         return unanswered.told("move")
     if storage["phase"] != "primary":
-        unserved = Unanswered(REFUSED, f"storage {name} is {storage['phase']} here; move it on the node that serves it")
+        unserved = Unanswered(
+            REFUSED, f"storage {name} does not serve here ({storage['phase']}); move it on the other node"
+        )
         return unserved.told("move")
     began = time.monotonic()
     asked = argparse.Namespace(name=[storage["vrrp_instance"]], instance=arguments.instance, run_dir=arguments.run_dir)

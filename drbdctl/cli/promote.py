@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-import pwd
 import syslog
 from typing import Any
 
-from drbdctl.cli.storage import EPILOG, UNUSABLE, Handle, Unusable, add_storage, chosen, complain
-from drbdctl.cli.telling import refuse_beside_daemon, tell
+from drbdctl.cli.acknowledge import user
+from drbdctl.cli.storage import DONE, EPILOG, UNUSABLE, Handle, Unusable, add_storage, chosen, complain
+from drbdctl.cli.telling import daemon_decides, refuse_beside_daemon, tell
 from drbdctl.failover.seen import Seen
 from drbdctl.steps import transaction
+from pyvrrp.cli.control_client import ControlError, NotRunning, call
+from pyvrrp.daemon.run_directory import control_socket, default_run_directory
 
 ACCEPT_STALE = frozenset({5, 6})
 "the rules about a peer that is not connected"
@@ -32,20 +33,38 @@ def add_parser(subparsers: Any) -> None:
         "--accept-stale",
         action="store_true",
         help="promote without the peer although nothing proves that the data here are the newest: writes that only the "
-        "peer has are lost",
+        "peer has are lost. Where pyvrrp runs, it is the one that is told",
     )
+    parser.add_argument("--reason", default="drbdctl promote --accept-stale", help="for the log")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do it, told step by step, and return the exit status."""
     try:
         handle = chosen(arguments)
+        if arguments.accept_stale and daemon_decides(handle.storage.name):
+            return _tell_daemon(handle.storage.name, arguments.reason)
         refuse_beside_daemon(handle.storage.name)
         with transaction.exclusive(handle.storage.name):
             return asyncio.run(_promote(handle, ACCEPT_STALE if arguments.accept_stale else frozenset()))
     except (Unusable, transaction.Busy) as error:
         complain("promote", error)
         return UNUSABLE
+
+
+def _tell_daemon(storage: str, reason: str) -> int:
+    """It takes the role by itself once nothing else is in the way; raises Unusable."""
+    rules = [str(each) for each in sorted(ACCEPT_STALE)]
+    words = [storage, "accept", user(), reason, *rules]
+    try:
+        call(control_socket(default_run_directory()), "plugin", {"plugin": "drbdctl", "words": words})
+    except (NotRunning, ControlError) as error:
+        raise Unusable(str(error)) from None
+    print(
+        f"storage {storage}: the daemon here may take over although rules {' and '.join(rules)} speak against it, "
+        "within the next 10 minutes; `drbdctl status --watch` shows it"
+    )
+    return DONE
 
 
 async def _promote(handle: Handle, accepted: frozenset[int]) -> int:
@@ -57,9 +76,8 @@ async def _promote(handle: Handle, accepted: frozenset[int]) -> int:
 def _log_override(handle: Handle, seen: Seen) -> None:
     """Rule 27: who has set a rule aside, and over which data."""
     identifiers = [f"{name} {each.current:016X}" for name, found in seen.generations.items() for each in found]
-    who = os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
     name = handle.storage.name
-    text = f"drbdctl promote --accept-stale of storage {name} by {who}; generations: {', '.join(identifiers)}"
+    text = f"drbdctl promote --accept-stale of storage {name} by {user()}; generations: {', '.join(identifiers)}"
     syslog.openlog("drbdctl", syslog.LOG_PID, syslog.LOG_DAEMON)
     syslog.syslog(syslog.LOG_WARNING, text)
     print(text)

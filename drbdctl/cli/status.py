@@ -2,7 +2,8 @@
 
 `--json` writes one object: `schema` (1), `source` (who said it), `release` (of the kernel module), `resources` (the
 fields of drbdctl.status.state, DRBD's words as they are, null where it was not told; `healthy`, `standalone`,
-`troubles`), and `unread` (lines that were not understood). Fields may be added to it under the same schema number.
+`troubles`), `unread` (lines that were not understood) and `storages` (by name, what the daemon says of each: phase,
+what keeps it from taking over, ...; empty where no daemon runs). Fields may be added under the same schema number.
 """
 
 from __future__ import annotations
@@ -73,7 +74,8 @@ def _once(arguments: argparse.Namespace) -> int:
             print(f"drbdctl status: {error}", file=sys.stderr)
         return 2
     if arguments.json:
-        print(json.dumps(_report(answer), indent=None if arguments.watch else 2))
+        report = {**_report(answer), "storages": of_the_daemon() if arguments.proc == PROC else {}}
+        print(json.dumps(report, indent=None if arguments.watch else 2))
     else:
         print("\n".join(table(answer.status)))
         if arguments.proc == PROC:

@@ -33,13 +33,18 @@ async def tell(verb: str, told: AsyncIterator[Progress | Refused]) -> int:
     return status or DONE
 
 
-def refuse_beside_daemon(storage: str) -> None:
-    """Raises Unusable when the daemon that runs here has this storage."""
+def daemon_decides(storage: str) -> bool:
+    """Whether the daemon that runs here has this storage; raises Unusable when that can't be found out."""
     try:
         status = call(control_socket(default_run_directory()), "status")
     except NotRunning:
-        return
+        return False
     except ControlError as error:
         raise Unusable(f"pyvrrp runs, and can't be asked whether storage {storage} is its own: {error}") from None
-    if storage in status.get("plugins", {}).get("drbdctl", {}).get("storages", {}):
+    return storage in status.get("plugins", {}).get("drbdctl", {}).get("storages", {})
+
+
+def refuse_beside_daemon(storage: str) -> None:
+    """Raises Unusable when the daemon that runs here has this storage."""
+    if daemon_decides(storage):
         raise Unusable(f"pyvrrp runs here and decides about storage {storage}; `drbdctl move`, or stop it first")

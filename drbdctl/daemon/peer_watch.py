@@ -124,8 +124,10 @@ class PeerWatch:
         except ValueError:
             return "drbdsetup events2: a line without end; it is begun anew"
         finally:
-            with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError, TimeoutError):
                 process.terminate()
+                async with asyncio.timeout(1.0):  # in D state it ends when the kernel lets it
+                    await process.wait()
 
     def _follow_line(self, feed: Feed) -> None:
         if feed.helper is not None:

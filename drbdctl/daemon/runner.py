@@ -20,6 +20,7 @@ from drbdctl.daemon.clients import Clients
 from drbdctl.daemon.eyes import Eyes
 from drbdctl.daemon.intent import Intent
 from drbdctl.daemon.peer_watch import PeerWatch
+from drbdctl.daemon.questions import answer
 from drbdctl.daemon.recipe import recipe
 from drbdctl.failover.events import (
     Acknowledge,
@@ -43,15 +44,13 @@ from drbdctl.failover.events import (
 from drbdctl.failover.exits import Failure
 from drbdctl.failover.machine import Failover, Phase
 from drbdctl.failover.plan import Demote, Planned, UnmountVolume
-from drbdctl.failover.planner import judge
-from drbdctl.rehearsal.readiness import after_move, fingerprint
 from drbdctl.settings import Nfs, Storage
 from drbdctl.steps import command, nfs, self_fence, transaction
 from drbdctl.steps.effect import Run as Runs
 from drbdctl.steps.effect import StepFailed as EffectFailed
 from drbdctl.steps.hands import Hands
 from pyvrrp.config.model import VrrpInstance
-from pyvrrp.daemon.plugins import CommandRefused, GateFailed, Report
+from pyvrrp.daemon.plugins import GateFailed, Report
 
 _LOG = logging.getLogger("pyvrrp.drbdctl")
 _IDLE = 1.0
@@ -144,10 +143,9 @@ class StorageRunner:
 
     async def _watch(self) -> None:
         watching = asyncio.create_task(self.watch.run())
-        await self._prepare()
-        await self._check()
         checking = asyncio.create_task(self._keep_checking())
         try:
+            await self._prepare()
             while not watching.done():
                 self._news.clear()
                 self._deliver(await self._eyes.look(self._hands.stuck, self._intent.problem))
@@ -162,14 +160,12 @@ class StorageRunner:
             checking.cancel()
 
     async def _keep_checking(self) -> None:
-        while True:
-            await asyncio.sleep(_CHECK)
-            await self._check()
-
-    async def _check(self) -> None:
         """What keeps this node from ever promoting is told when it is found, not when it is needed."""
-        for refusal in await self._eyes.check():
-            _LOG.warning("%s: it could not be promoted here: %s", self.name, refusal)
+        while True:
+            for refusal in await self._eyes.check():
+                _LOG.warning("%s: it could not be promoted here: %s", self.name, refusal)
+                self._news.set()
+            await asyncio.sleep(_CHECK)
 
     async def _prepare(self) -> None:
         """What takes its time and needs no volume is done before anybody waits for it."""
@@ -331,35 +327,14 @@ class StorageRunner:
     def command(self, words: Sequence[str]) -> object:
         """What `drbdctl` asks of the daemon; raises CommandRefused."""
         match words:
-            case ["why"]:
-                if (seen := self.machine.seen) is None:
-                    raise CommandRefused(f"{self.name} has not been looked at yet; ask again")
-                return [each.plain for each in judge(seen, self.storage.group, self.machine.budget)]
-            case ["after-move"]:
-                return self._after_move()
             case ["acknowledge", user]:
                 self._deliver(Acknowledge(user))
                 return {}
             case ["accept", user, reason, *rules] if all(rule.isdecimal() for rule in rules):
                 self._deliver(Override(frozenset(map(int, rules)), user, reason))
                 return {}
-            case ["fence-peer", resource]:
-                status, why = self.machine.fence_answer(resource)
-                return {"status": status, "why": why}
             case _:
-                raise CommandRefused(f"{self.name} does not understand {' '.join(words) or 'nothing'!r}")
-
-    def _after_move(self) -> Mapping[str, object]:
-        """What this node would do if the peer handed over, and what has to be equal on both."""
-        if (seen := self.machine.seen) is None:
-            raise CommandRefused(f"{self.name} has not been looked at yet; ask again")
-        plan = after_move(seen, self.storage, self.machine.budget)
-        return {
-            "steps": list(map(str, plan.steps)),
-            "refusals": list(map(str, plan.refusals)),
-            "fingerprint": fingerprint(self.storage),
-            "time": time.time(),
-        }
+                return answer(self.machine, self.storage, words)
 
     async def report(self, report: Report) -> None:
         """The tracker: whether this node is fit for the role that it has or may get."""

@@ -29,7 +29,7 @@ def hindrances(
         yield f"here: the daemon has no storage {name}"
         return
     if storage["phase"] != "primary":
-        yield f"here: storage {name} is {storage['phase']}; rehearse on the node that serves it"
+        yield f"here: storage {name} does not serve ({storage['phase']}); rehearse on the node that serves it"
     if storage["alarm"]:
         yield f"here: {storage['alarm']}"
     yield from (f"here: {each}" for each in (*storage["faults"], *storage["degraded"], *storage["stuck"]))

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from drbdctl.status.fields import RUNNING, applied
 from drbdctl.status.state import Connection, Device, Path, PeerDevice, Progress, Resource, Status, Unreadable
@@ -22,6 +22,7 @@ _RENAMED = {
     "replication-state": "replication",
     "peer-disk-state": "peer-disk",
 }
+_Part = TypeVar("_Part")
 _REASONS = ("user", "no-data", "fencing", "quorum")
 
 
@@ -36,7 +37,7 @@ def parse_json(text: str | bytes) -> Status:
         raise Unreadable(f"drbdsetup status --json: this is no JSON ({str(error)[:80]})") from None
     if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
         raise Unreadable("drbdsetup status --json: this is no list of resources")
-    return Status(tuple(_resource(each) for each in found))
+    return Status(_different([_resource(each) for each in found], "resources of one name", lambda each: each.name))
 
 
 def _resource(data: Mapping[str, Any]) -> Resource:
@@ -48,7 +49,7 @@ def _resource(data: Mapping[str, Any]) -> Resource:
     return replace(
         resource,
         suspended=suspended,
-        devices=tuple(_device(each) for each in _list(data, "devices")),
+        devices=_different([_device(each) for each in _list(data, "devices")], "devices of one volume", _volume),
         connections=tuple(_connection(each) for each in _list(data, "connections")),
     )
 
@@ -60,7 +61,9 @@ def _device(data: Mapping[str, Any]) -> Device:
 def _connection(data: Mapping[str, Any]) -> Connection:
     return replace(
         applied(Connection(_name(data, "a connection")), _fields(data)),
-        peer_devices=tuple(_peer_device(each) for each in _list(data, "peer_devices")),
+        peer_devices=_different(
+            [_peer_device(each) for each in _list(data, "peer_devices")], "peer devices of one volume", _volume
+        ),
         paths=tuple(_path(each) for each in _list(data, "paths")),
     )
 
@@ -106,6 +109,17 @@ def _fields(data: Mapping[str, Any]) -> dict[str, str]:
             case _:
                 pass
     return fields
+
+
+def _different(found: Sequence[_Part], what: str, key: Callable[[_Part], object]) -> tuple[_Part, ...]:
+    """Of two that say they are the same, nobody knows which one to believe."""
+    if len({key(each) for each in found}) < len(found):
+        raise Unreadable(f"drbdsetup status --json: it has two {what}")
+    return tuple(found)
+
+
+def _volume(part: Device | PeerDevice) -> int:
+    return part.volume
 
 
 def _name(data: Mapping[str, Any], what: str) -> str:

@@ -36,7 +36,7 @@ def parse_text(text: str) -> Status:
 def _take(resources: list[Resource], indent: int, name: str, fields: dict[str, str]) -> bool:
     """Take in a line; False when it fits nowhere."""
     if indent == 0 and name:
-        if "role" not in fields:
+        if "role" not in fields or any(each.name == name for each in resources):
             return False
         resources.append(applied(Resource(name), {"suspended": "no", **fields}))
         return True
@@ -53,9 +53,13 @@ def _take(resources: list[Resource], indent: int, name: str, fields: dict[str, s
     if volume is None:
         return False
     if "disk" in fields and indent == 2:
+        if any(each.volume == volume for each in resource.devices):
+            return False
         device = applied(Device(volume), fields)
         resources[-1] = replace(resource, devices=(*resource.devices, device))
     elif fields.keys() & {"peer-disk", "replication"} and indent == 4 and resource.connections:
+        if any(each.volume == volume for each in resource.connections[-1].peer_devices):
+            return False
         peer = applied(PeerDevice(volume), {"replication": "Established", "resync-suspended": "no", **fields})
         resources[-1] = _with_peer(resource, peer)
     elif indent >= 4:

@@ -17,9 +17,9 @@ from drbdctl.status.words import ConnectionState, DiskState, ReplicationState, R
 
 UNCONFIGURED = "Unconfigured"
 _DEVICE = re.compile(
-    r" {0,2}(?P<minor>[0-9]{1,7}): cs:(?P<cs>\S+)"
+    r" {0,2}(?P<minor>0|[1-9][0-9]{0,6}): cs:(?P<cs>\S+)"
     r"(?: (?P<rokey>ro|st):(?P<role>[^\s/]+)/(?P<peer_role>[^\s/]+)"
-    r" (?:ds|ld):(?P<disk>[^\s/]+)/(?P<peer_disk>[^\s/]+)(?: (?P<protocol>[A-Za-z ]))?(?: (?P<flags>\S+))?)?\s*"
+    r" (?:ds|ld):(?P<disk>[^\s/]+)/(?P<peer_disk>[^\s/]+)(?: (?P<protocol>[A-Za-z ]) (?P<flags>\S+))?)?\s*"
 )
 _VERSION = re.compile(r"version: (?P<release>\S+) \(api:(?P<api>\S+?)/proto:(?P<protocols>\S+?)\)")
 _COUNTER = re.compile(r"([a-z]+):(\S+)")
@@ -81,7 +81,7 @@ def parse(content: bytes | str) -> ProcDrbd:
             continue
         if match := _VERSION.match(line):
             release = match["release"]
-        elif match := _DEVICE.fullmatch(line):
+        elif (match := _DEVICE.fullmatch(line)) and all(each.minor != int(match["minor"]) for each in devices):
             devices.append(_device(match))
         elif devices and (further := _further(devices[-1], line)) is not None:
             devices[-1] = further

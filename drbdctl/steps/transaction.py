@@ -94,6 +94,7 @@ async def promote(
 async def demote(storage: Storage, look: Look, do: Do) -> AsyncIterator[Progress | Refused]:
     """Give the storage back; ends with the first step that fails for good."""
     attempts: dict[str, int] = {}
+    done: set[str] = set()
     for _ in range(_MOST):
         plan: Plan = plan_demote(await look(bool(attempts)), storage.group)
         if plan.refusals:
@@ -108,8 +109,10 @@ async def demote(storage: Storage, look: Look, do: Do) -> AsyncIterator[Progress
         attempts[str(planned.step)] = tries = attempts.get(str(planned.step), 0) + 1
         if failure is not None and (tries > _tries(failure) or failure.stuck):
             return
-        if failure is None and tries > 1:
-            return  # it says that it is done, and the facts do not agree
+        if failure is None and str(planned.step) in done:
+            return  # it says again that it is done, and the facts do not agree
+        if failure is None:
+            done.add(str(planned.step))
 
 
 def _tries(failure: Failure) -> int:

@@ -7,6 +7,8 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from drbdctl.drbd_conf import load
+from drbdctl.drbd_conf.lint import lint
 from drbdctl.host import enabled_units
 from drbdctl.settings import Nfs, Program, Storage, Unit
 from drbdctl.storage_block.scripts import driving
@@ -14,6 +16,10 @@ from pyvrrp.config.diagnostics import Diagnostics
 from pyvrrp.config.model import Config, VrrpInstance
 
 _FSTAB = "/etc/fstab"
+_MULTIPATHD = Path("/run/multipathd.pid")
+_MULTIPATH = Path("/etc/multipath.conf")
+_AGAINST = ("wild-split-brain-policy", "become-primary-on")
+"of `drbdctl check`: what throws data away, or promotes, without being asked"
 
 
 def check(storages: Sequence[Storage], config: Config, diagnostics: Diagnostics) -> None:
@@ -25,6 +31,20 @@ def check(storages: Sequence[Storage], config: Config, diagnostics: Diagnostics)
             diagnostics.warning(storage.position, code, f"storage {storage.name}: {message}", hint)
         for message in storage.group.problems(1 + len(storage.networks)):
             diagnostics.warning(storage.position, "unsafe-storage", f"storage {storage.name}: {message}")
+    for path in dict.fromkeys(each.drbd_conf for each in storages):
+        _drbd_conf(path, diagnostics)
+
+
+def _drbd_conf(path: str, diagnostics: Diagnostics) -> None:
+    """Rule 25: what in drbd.conf works against the block, whatever else `drbdctl check` has to say."""
+    try:
+        loaded = load(path)
+    except OSError:
+        return  # the reader has said so
+    lint(loaded.config, loaded.diagnostics)
+    for each in loaded.diagnostics:
+        if each.code in _AGAINST:
+            diagnostics.warning(each.position, each.code, each.message, each.hint)
 
 
 Finding = tuple[str, str, str]
@@ -50,6 +70,9 @@ def _machine(storage: Storage) -> Iterator[Finding]:
         if line := _automatic(mount.device, mount.point):
             message = f"{_FSTAB} mounts {mount.device} at boot: {line}"
             yield "mounted-at-boot", message, "add the option noauto"
+    if _MULTIPATHD.exists() and "drbd" not in _text(_MULTIPATH):
+        message = "multipathd may take /dev/drbd* for paths and hold them open: nothing can be demoted then"
+        yield "multipath-takes-drbd", message, f'write blacklist {{ devnode "^drbd" }} into {_MULTIPATH}'
     units = {each.name for each in storage.services if isinstance(each, Unit)}
     serves = any(isinstance(each, Nfs) for each in storage.services)
     for unit in enabled_units():
@@ -68,15 +91,19 @@ def _machine(storage: Storage) -> Iterator[Finding]:
 
 def _automatic(device: str, point: str) -> str:
     """The line of fstab that mounts it at boot; empty: there is none."""
-    try:
-        lines = Path(_FSTAB).read_text(errors="replace").splitlines()
-    except OSError:
-        return ""
-    for line in lines:
+    for line in _text(Path(_FSTAB)).splitlines():
         fields = line.split()
         if len(fields) >= 4 and fields[0] == device and fields[1] == point and "noauto" not in fields[3].split(","):
             return shlex.join(fields)
     return ""
+
+
+def _text(path: Path) -> str:
+    """What is in a file; nothing where it can't be read."""
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 def _shared(storage: Storage, fsids: dict[str, str]) -> Iterator[Finding]:

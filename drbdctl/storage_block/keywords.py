@@ -37,6 +37,7 @@ _NFS = _block(
     _value("state_dir"),
     _value("scope"),
     _value("version3", 0),
+    _value("nfsv4_only", 0),
     _value("lease"),
     _value("threads"),
     _EXPORT,

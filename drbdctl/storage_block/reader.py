@@ -95,6 +95,7 @@ class _Reader:
             networks=networks,
             services=services,
             witness=witness,
+            drbd_conf=self._values.text("drbd_conf") or CONFIG,
             position=self._block.position,
         )
 
@@ -206,6 +207,9 @@ class _Reader:
         exports = tuple(self._export(each, mounts) for each in inner.all("export"))
         if not exports:
             self._refuse(line, "missing-keyword", "nfs exports nothing", "add 'export DIRECTORY { client ... fsid 1 }'")
+        if inner.has("nfsv4_only") and inner.has("version3"):
+            hint = "keep one of them; without either it is NFSv4 only"
+            self._refuse(line, "contradiction", "nfs has both nfsv4_only and version3", hint)
         fsids = [each.fsid for each in exports]
         if len(set(fsids)) < len(fsids):
             self._refuse(line, "duplicate-fsid", "two exports have the same fsid", "give each one of its own")

@@ -197,18 +197,26 @@ def _line(line: Statement, block: str, diagnostics: Diagnostics) -> Statement:
 
 
 def _split(statements: Sequence[Statement], table: dict[str, Keyword]) -> Sequence[Statement]:
-    """One statement per keyword; a keyword takes its fewest words first, so that a value may look like a keyword."""
+    """One statement per keyword; a keyword takes its fewest words first, so that a value may look like a keyword.
+
+    One that stands but once does not begin again in its own line: `start /usr/bin/systemctl start mariadb`.
+    """
     split: list[Statement] = []
     for statement in statements:
         current: list[Word] = []
         for word in statement.words:
-            enough = not current or len(current) > _least(current[0].text, table)
-            if current and enough and not word.quoted and word.text in table:
+            if current and not word.quoted and _begins(word.text, current, table):
                 split.append(Statement(current[0], tuple(current[1:])))
                 current = []
             current.append(word)
         split.append(Statement(current[0], tuple(current[1:]), statement.body))
     return split
+
+
+def _begins(text: str, current: Sequence[Word], table: dict[str, Keyword]) -> bool:
+    """Whether a word after these is the next keyword."""
+    keyword, name = table.get(text), current[0].text
+    return keyword is not None and len(current) > _least(name, table) and (text != name or keyword.repeatable)
 
 
 def _least(name: str, table: dict[str, Keyword]) -> int:

@@ -100,7 +100,7 @@ def _guided() -> None:
     """libFuzzer, with the parsers instrumented as they are imported; it never returns."""
     import atheris  # type: ignore[import-not-found, unused-ignore]
 
-    with atheris.instrument_imports(include=["pyvrrp", "dnslb", "dns"]):
+    with atheris.instrument_imports(include=["pyvrrp", "dnslb", "drbdctl", "dns"]):
         arguments = _parser().parse_args()
         target = _targets()[arguments.target]
         seeds = target.seeds()

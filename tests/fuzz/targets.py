@@ -17,7 +17,7 @@ from pyvrrp.daemon.control import ControlServer, Refused
 from pyvrrp.host import netlink_codec as codec
 from pyvrrp.host.links import Address, Link
 from pyvrrp.host.netlink_socket import _understood
-from tests.fuzz import configurations, dns_answers, journals, packets
+from tests.fuzz import configurations, dns_answers, drbd_states, journals, packets
 from tests.fuzz.mutate import mutate_bytes
 from tests.fuzz.mutate_packet import mutate_packet
 
@@ -117,6 +117,7 @@ TARGETS = {
         Target("netlink", _netlink, _bytes([b"\x08\0\1\0", b"\x14\0\1\0", b"\x08\0\x04\0", b"\4\0"])),
         Target("control", _control, _bytes(_JSON_WORDS)),
         Target("dns", dns_answers.run, _bytes(_DNS_WORDS, keep=2), dns_answers.seeds),
+        Target("drbd", drbd_states.run, _bytes(drbd_states.WORDS, keep=1), drbd_states.seeds),
         Target("journal", journals.run, _bytes([*_JSON_WORDS, *journals.WORDS]), journals.seeds),
     )
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from drbdctl.cli import main
+from drbdctl.cli import main, status_storage
 from drbdctl.status import ask
 from drbdctl.status.state import Unreadable
 from tests.unit.drbd_samples import FIXTURES
@@ -255,3 +255,40 @@ def test_a_verb_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
         main(["sing"])
     assert caught.value.code == 2
     assert "check" in capsys.readouterr().err
+
+
+STORAGE = {
+    "vrrp_instance": "DRBD",
+    "phase": "secondary",
+    "step": None,
+    "alarm": "",
+    "faults": [],
+    "degraded": [],
+    "refusals": [],
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "lines"),
+    [
+        ({}, ["storage NFS (DRBD): secondary", "    on a failover: it would take over"]),
+        (
+            {"faults": ["r0: it is StandAlone and does not look for its peer; `drbdadm connect r0` (rule 2)"]},
+            [
+                "storage NFS (DRBD): secondary",
+                "    on a failover: it would not take over",
+                "    r0: it is StandAlone and does not look for its peer; `drbdadm connect r0` (rule 2)",
+            ],
+        ),
+        (
+            {"phase": "primary", "degraded": ["r0: the peer is not connected"]},
+            ["storage NFS (DRBD): primary", "    r0: the peer is not connected"],
+        ),
+        (
+            {"phase": "held", "alarm": "it can't let go within 30 s (rule 15)", "step": "unmount /mnt/nfs"},
+            ["storage NFS (DRBD): held", "    now: unmount /mnt/nfs", "    it can't let go within 30 s (rule 15)"],
+        ),
+    ],
+)
+def test_what_would_happen_on_a_failover_and_why_not(change: dict[str, object], lines: list[str]) -> None:
+    assert list(status_storage.lines({"NFS": {**STORAGE, **change}})) == lines

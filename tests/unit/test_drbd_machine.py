@@ -342,7 +342,9 @@ def test_rule_27_an_override_is_logged_with_who_why_and_what_it_was_about():
     bench.tell(WantPrimary())
     assert bench.log == ["GaveUp"]
     bench.tell(WantSecondary())
+    assert {each.rule for each in bench.machine.fitness.faults} == {6}, "it does not stand by"
     bench.tell(Override(frozenset({5, 6, 2}), "alice", "the other one has burnt down"))
+    assert bench.machine.fitness.faults == (), "now its virtual router may take the role"
     assert bench.told[-1] == (
         "alice sets rule 5, 6 aside for the next promotion: the other one has burnt down "
         "(r0/0 A5A5000000000010:0000000000000000); rule 2 can't be set aside"

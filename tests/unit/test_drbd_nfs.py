@@ -3,6 +3,8 @@
 import asyncio
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -100,3 +102,105 @@ def test_a_server_that_answers_and_one_that_hangs_up():
         return found[0], found[1]
 
     assert asyncio.run(scenario()) == ("", "it closed the connection")
+
+
+class Machine:
+    """The kernel's NFS server and the daemons beside it, as the commands leave them."""
+
+    def __init__(self, monkeypatch) -> None:
+        self.commands: list[list[str]] = []
+        self.threads = 0
+        self.daemons: dict[str, list[int]] = {"nfsdcld": [], "rpc.mountd": [], "rpc.statd": []}
+        self.exported: set[tuple[str, str]] = set()
+        mounted = SimpleNamespace(point="/mnt/data", file_system="ext4")
+        pipefs = SimpleNamespace(point="/run/rpc_pipefs", file_system="rpc_pipefs")
+        monkeypatch.setattr(nfs.holders, "mounts", lambda: [mounted, pipefs])
+        monkeypatch.setattr(nfs, "threads", lambda: self.threads)
+        monkeypatch.setattr(nfs, "_processes", lambda name: iter(()))
+        monkeypatch.setattr(nfs, "_nfsdcld", lambda _: list(self.daemons["nfsdcld"]))
+        monkeypatch.setattr(nfs, "_mountd", lambda _: list(self.daemons["rpc.mountd"]))
+        monkeypatch.setattr(nfs, "_statd", lambda _: list(self.daemons["rpc.statd"]))
+        monkeypatch.setattr(nfs, "prepare", self.prepare)
+        monkeypatch.setattr(nfs, "_end", self.end)
+        monkeypatch.setattr(nfs.rpc, "ping", self.ping)
+
+    async def prepare(self, run) -> None:
+        pass
+
+    async def ping(self, *_) -> str:
+        return "" if self.threads else "refused"
+
+    async def end(self, pids, deadline) -> None:
+        self.commands.append(["end", *sorted(name for name, found in self.daemons.items() if set(found) & set(pids))])
+        for found in self.daemons.values():
+            found.clear()
+
+    async def run(self, argv: Sequence[str], deadline: float) -> Outcome:
+        words, output = list(argv), ""
+        match words:
+            case ["exportfs", "-s"]:
+                output = "".join(f"{directory}  {client}(rw)\n" for client, directory in sorted(self.exported))
+            case ["exportfs", "-o", _, where]:
+                self.exported.add(tuple(where.split(":", 1)))
+            case ["exportfs", "-u", where]:
+                self.exported.discard(tuple(where.split(":", 1)))
+            case ["nfsdcld" | "rpc.mountd" | "rpc.statd" as name, *_]:
+                self.daemons[name].append(42)
+            case ["unshare", *_, count]:
+                self.threads = int(count)
+            case ["rpc.nfsd", "0"]:
+                self.threads = 0
+        if words[:2] != ["exportfs", "-s"] and words[0] != "test":
+            self.commands.append(words)
+        return Outcome(argv=tuple(argv), status=0, output=output, seconds=0.0)
+
+
+def test_the_order_up_and_down(monkeypatch):
+    machine = Machine(monkeypatch)
+    asyncio.run(nfs.start(SERVER, 5.0, machine.run))
+    options = "rw,sync,fsid=1,mountpoint=/mnt/data"
+    assert machine.commands == [
+        ["mkdir", "-p", "-m", "0700", "/mnt/data/.nfs"],
+        ["nfsdcld", "-s", "/mnt/data/.nfs", "-p", "/run/rpc_pipefs"],  # whom to wait for, before anybody is served
+        ["rpc.mountd", "-N", "2", "-N", "3"],
+        ["exportfs", "-o", options, "10.77.0.0/24:/mnt/data/share"],  # before nfsd: no ESTALE for who is early
+        ["exportfs", "-o", options, "client.example:/mnt/data/share"],
+        [
+            *["unshare", "--uts", "sh", "-c"],
+            nfs._IN_NAMESPACE,
+            "storage",
+            *["rpc.nfsd", "-N", "3", "-L", "30", "-G", "30", "8"],
+        ],
+    ]
+    machine.commands.clear()
+    asyncio.run(nfs.start(SERVER, 5.0, machine.run))
+    assert machine.commands == [], "it runs already"
+    machine.exported.add(("192.0.2.1", "/home"))  # somebody else's
+    asyncio.run(nfs.stop(SERVER, 5.0, machine.run))
+    assert machine.commands == [
+        ["rpc.nfsd", "0"],  # nfsd pins the file system as long as one file is open
+        ["exportfs", "-u", "10.77.0.0/24:/mnt/data/share"],
+        ["exportfs", "-u", "client.example:/mnt/data/share"],
+        ["exportfs", "-f"],
+        ["end", "nfsdcld", "rpc.mountd"],
+    ]
+    assert machine.exported == {("192.0.2.1", "/home")}, "never -r, never -a"
+
+
+def test_version_3_has_its_state_on_the_volume_too(monkeypatch):
+    machine = Machine(monkeypatch)
+    asyncio.run(nfs.start(replace(SERVER, version3=True), 5.0, machine.run))
+    commands = [" ".join(each) for each in machine.commands]
+    assert "rpc.mountd -N 2" in commands
+    assert "rpc.statd -L -P /mnt/data/.nfs/statd" in commands
+    assert commands[-1].endswith("rpc.nfsd -L 30 -G 30 8")
+
+
+def test_a_server_whose_threads_do_not_end_keeps_its_exports(monkeypatch):
+    machine = Machine(monkeypatch)
+    asyncio.run(nfs.start(SERVER, 5.0, machine.run))
+    monkeypatch.setattr(nfs, "threads", lambda: 8)
+    with pytest.raises(StepFailed, match="8 nfsd threads do not end"):
+        asyncio.run(nfs.stop(SERVER, 5.0, machine.run))
+    assert machine.exported
+    assert machine.daemons["nfsdcld"]

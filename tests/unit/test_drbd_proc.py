@@ -186,3 +186,17 @@ def test_what_is_not_known_is_kept() -> None:
     assert found.resources[0].connections[0].connection is ConnectionState.UNRECOGNIZED
     assert ("replication", "Pondering") in found.resources[0].connections[0].peer_devices[0].unrecognized
     assert not found.resources[0].healthy
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        " 0: cs:Connected ro:Secondary/Secondary ds:Inconsistent/UpToDate C r-----",  # which one to believe?
+        " 00: cs:Connected ro:Secondary/Secondary ds:UpToDate/UpToDate C r-----",
+        " 1: cs:Connected ro:Secondary/Secondary ds:UpToDate/UpToDate r-----",  # the protocol was torn out
+    ],
+)
+def test_a_line_that_no_kernel_prints_is_not_read(second: str) -> None:
+    first = " 0: cs:Connected ro:Secondary/Secondary ds:UpToDate/UpToDate C r-----"
+    found = parse(f"version: 8.4.11 (api:1/proto:86-101)\n{first}\n{second}\n")
+    assert (len(found.devices), found.unread) == (1, (second,))

@@ -140,7 +140,7 @@ def test_there_and_back_with_each_step_s_time(stage):
     [
         (lambda here, there: setattr(there, "refusals", ["r0: it is StandAlone (rule 2)"]), "n2: r0: it is StandAlone"),
         (lambda here, there: setattr(here, "degraded", ["r0: the peer is not connected"]), "here: r0: the peer is not"),
-        (lambda here, there: setattr(here, "serves", False), "here: storage S is secondary; rehearse on the node"),
+        (lambda here, there: setattr(here, "serves", False), "here: storage S does not serve (secondary); rehearse"),
         (
             lambda here, there: setattr(there, "fingerprint", {"mounts": "1", "nfs scope": "3"}),
             "n2: its nfs scope are not those of this node; compare the storage blocks and drbd.conf (rule 25)",

@@ -1,6 +1,7 @@
 """The gate of a storage: what acquire and release mean, and what the tracker says; with a node that exists on paper."""
 
 import asyncio
+import json
 import time
 
 import pytest
@@ -22,6 +23,7 @@ from drbdctl.failover.plan import (
     Verify,
 )
 from drbdctl.failover.seen import DRBD_MAJOR, Mounted, Seen
+from drbdctl.rehearsal.check import hindrances
 from drbdctl.settings import Program, Storage
 from drbdctl.status.proc_drbd import parse, status
 from drbdctl.steps.effect import until
@@ -232,6 +234,9 @@ def test_what_the_command_line_may_ask(node: Node):
         assert runner.command(["acknowledge", "root"]) == {}
         ready = runner.command(["after-move"])
         assert (ready["refusals"], sorted(ready["fingerprint"])[:2]) == ([], ["minors", "mounts"])
+        # What a rehearsal reads of both daemons is there under these names.
+        whole = json.loads(json.dumps({"plugins": {"drbdctl": {"storages": {"S": runner.status()}}}}))
+        assert list(hindrances("S", whole, ready, ready, "n2")) == []
         with pytest.raises(CommandRefused, match="does not understand 'dance'"):
             runner.command(["dance"])
         await runner.release()

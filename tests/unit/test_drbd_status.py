@@ -253,3 +253,19 @@ def test_a_line_of_text_that_fits_nowhere_is_told() -> None:
     assert status_text.parse_text("r0: No such resource\n").unread == ("r0: No such resource",)
     assert status_text.parse_text("  disk:UpToDate\n").unread == ("  disk:UpToDate",)
     assert status_text.parse_text("r0 role:Primary\n  disk:UpToDate what\n").unread == ("  disk:UpToDate what",)
+
+
+@pytest.mark.parametrize(
+    ("answer", "what"),
+    [
+        ('[{"name": "r0"}, {"name": "r0"}]', "resources of one name"),
+        ('[{"name": "r0", "devices": [{"volume": 0}, {"volume": 0}]}]', "devices of one volume"),
+        (
+            '[{"name": "r0", "connections": [{"name": "p", "peer_devices": [{"volume": 1}, {"volume": 1}]}]}]',
+            "peer devices of one volume",
+        ),
+    ],
+)
+def test_of_two_with_one_name_nobody_knows_which_to_believe(answer: str, what: str) -> None:
+    with pytest.raises(Unreadable, match=f"it has two {what}"):
+        parse_json(answer)

@@ -96,6 +96,29 @@ def test_other_services_in_their_order():
     assert (storage.group.deadlines.mount, storage.group.deadlines.demote) == (20.0, 8.5)
 
 
+def test_a_program_may_have_words_that_are_keywords():
+    (storage,), said = storages("""
+        storage NFS {
+            vrrp_instance DRBD
+            drbd_resource drbd0
+            command db {
+                start /usr/bin/systemctl start mariadb
+                stop /usr/bin/systemctl stop mariadb
+                check /usr/bin/mariadb -N -e "SELECT 1"
+            }
+        }
+    """)
+    assert said == []
+    assert storage.services == (
+        Program(
+            name="db",
+            start=("/usr/bin/systemctl", "start", "mariadb"),
+            stop=("/usr/bin/systemctl", "stop", "mariadb"),
+            check=("/usr/bin/mariadb", "-N", "-e", "SELECT 1"),
+        ),
+    )
+
+
 @pytest.mark.parametrize(
     ("wrong", "right", "told"),
     [

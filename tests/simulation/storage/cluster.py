@@ -194,4 +194,8 @@ class StorageCluster(World):
     def lost(self, replica: Replica, n: int) -> set[int]:
         """What was acknowledged and is not on the disk that this replica uses: its own, or its peer's."""
         holder = replica if replica.state[n] is DiskState.UP_TO_DATE else replica.peer
-        return self.ledger[replica.pair.resource.name, n] - holder.disks[n].content
+        return self.lost_by(holder, n)
+
+    def lost_by(self, replica: Replica, n: int) -> set[int]:
+        """What was acknowledged and is not on its own disk."""
+        return self.ledger[replica.pair.resource.name, n] - replica.disks[n].content

@@ -115,6 +115,7 @@ class Daemon:
     def shutdown(self) -> None:
         """Give everything back; then DRBD goes down, and the machine."""
         self.host.tell("is told to shut down")
+        self.host.leaving = True
         self._vrrp(vrrp.Shutdown())
         self._go_down()
 

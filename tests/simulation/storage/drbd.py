@@ -483,6 +483,19 @@ class Pair:
 
         cluster.at(cluster.now + random.uniform(*_RESYNC), done)
 
+    def discard(self, victim: Replica) -> None:
+        """An operator's `drbdctl split-brain --discard-my-data` there, and `drbdadm connect` on the other side."""
+        for n in self._both_attached():
+            one, other = victim.disks[n], victim.peer.disks[n]
+            if one.compare(other) is Resync.SPLIT_BRAIN:
+                one.current, one.bitmap = other.bitmap, 0
+        self.split_brain = False
+        for each in self.replicas:
+            if each.up and each.link is ConnectionState.STANDALONE:
+                each.link = ConnectionState.CONNECTING
+                each.changed()
+        self.look()
+
     def _part(self) -> None:
         """Split brain, unresolved: both drop the connection and stay alone."""
         self.split_brain = True

@@ -161,7 +161,14 @@ class LeavesInOrder(HostFault):
         host = self.on(cluster)
         if host.daemon is not None and host.running:
             host.daemon.shutdown()
-        return host.power_on
+
+        def end() -> None:
+            if host.powered and host.leaving:  # it has not come to its end yet
+                cluster.at(cluster.now + 1.0, end)
+            else:
+                host.power_on()
+
+        return end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

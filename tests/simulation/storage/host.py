@@ -70,6 +70,8 @@ class Host:
         self.journal = False
         "written by the daemon: what is up is ours"
         self.sick: list[Sickness] = []
+        self.leaving = False
+        "it shuts down"
         self.blind = ""
         "how the daemon can't see DRBD"
         self._waiting: list[Callable[[], None]] = []
@@ -259,7 +261,7 @@ class Host:
         self._waiting.clear()
         self.sick.clear()
         self.blind = ""
-        self.journal = False
+        self.journal = self.leaving = False
         self._forget()
         for each in self.replicas:
             each.forget()

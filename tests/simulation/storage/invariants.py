@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from drbdctl.failover.events import GaveUp
 from drbdctl.failover.refusal import Refusal
 from tests.simulation.storage.cluster import StorageCluster, Watch
-from tests.simulation.storage.drbd import Replica
+from tests.simulation.storage.drbd import Pair, Replica
 from tests.simulation.storage.host import Host
 
 PATIENCE = 120.0
@@ -18,6 +18,8 @@ a failed promotion waits and cools down (30 s, 5 s).
 SETTLED = 6.0
 "seconds for which that has to stay so"
 RULES = range(1, 28)
+_OPERATOR = 3.0
+"seconds until somebody has ended a split brain"
 
 
 class Violation(AssertionError):
@@ -36,6 +38,8 @@ class Invariants(Watch):
     def __init__(self, cluster: StorageCluster) -> None:
         self.cluster = cluster
         self.promotions = 0
+        self._parted: set[Pair] = set()
+        "pairs whose split brain an operator is about to end"
         self.recovery = 0.0
         "seconds from the end of the last fault until one node served"
         self.refused: dict[int, int] = {}
@@ -83,8 +87,36 @@ class Invariants(Watch):
             if host.vip and not self._behind(host):
                 self._fail("address", f"{host} has the address; mounts: {sorted(host.mounts)}")
         for pair in self.cluster.pairs:
-            if pair.split_brain:
-                self._fail("split brain", f"both sides of {pair.resource.name} have what the other lacks")
+            if pair.split_brain and pair not in self._parted:
+                self._judge_split_brain(pair)
+
+    def _judge_split_brain(self, pair: Pair) -> None:
+        """Never has each side what the other lacks.
+
+        A Primary that was cut off may have begun writes that nobody was told are safe: with a witness in place of
+        fencing nothing keeps them from its disk. Then both sides part, the node that serves goes on, and an operator
+        discards the other one.
+        """
+        needed = [
+            each
+            for each in pair.replicas
+            if any(self.cluster.lost_by(each.peer, volume) for volume in range(len(each.disks)))
+        ]
+        if self.cluster.setting.guarantee != "witness" or len(needed) > 1:
+            self._fail("split brain", f"both sides of {pair.resource.name} have what the other lacks")
+        self._parted.add(pair)
+        self.cluster.timeline.add(self.cluster.now, "*", f"{pair.resource.name}: an operator is on the way")
+        self.cluster.at(self.cluster.now + _OPERATOR, lambda: self._discard(pair, needed))
+
+    def _discard(self, pair: Pair, needed: list[Replica]) -> None:
+        serving = [each for each in pair.replicas if each in needed or any(each.primary)]
+        victim = (serving or pair.replicas)[0].peer
+        if any(victim.primary) or not all(each.host.running and each.up for each in pair.replicas):
+            self.cluster.at(self.cluster.now + _OPERATOR, lambda: self._discard(pair, needed))
+            return
+        victim.host.tell(f"{pair.resource.name}: what was written here alone is discarded")
+        self._parted.discard(pair)
+        pair.discard(victim)
 
     def _name(self, host: Host, refusal: Refusal) -> None:
         if refusal.rule not in RULES or not refusal.why or not refusal.hint:
