@@ -9,7 +9,8 @@ from pyvrrp.core.discard import DiscardReason
 from tests.fuzz.targets import CORPUS, TARGETS
 
 # Each about a second.
-COUNTS = {"packet": 20_000, "configuration": 400, "netlink": 4_000, "control": 15_000, "dns": 5_000, "journal": 800}
+COUNTS = {"packet": 20_000, "configuration": 400, "netlink": 4_000, "control": 15_000, "dns": 5_000, "http": 20_000,
+          "journal": 800}  # fmt: skip
 KEPT = [(name, file) for name, target in TARGETS.items() for file in target.corpus()]
 
 
@@ -55,5 +56,12 @@ REACHED = {
     "netlink": ["Address", "Link", "Gone", "NoneType", "refused by the kernel", "end of a dump", "no message"],
     "control": ["ok", "not a", "unknown method", "a request", "`instances` is", "nothing to"],
     "dns": ["malformed", "healthy: NOERROR", "healthy: truncated answer", "not healthy: missing in the answer"],
+    "http": [
+        "request",
+        "the head does not end in an empty line",
+        "the first line is not METHOD TARGET HTTP/1.1",
+        "the target does not begin with a slash",
+        "a header is not NAME: VALUE",
+    ],
     "journal": ["1 entries, MASTER adopted", "1 entries, nothing adopted", "0 entries, nothing adopted", "1 trackers"],
 }

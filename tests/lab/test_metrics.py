@@ -6,26 +6,17 @@ import sys
 from html import unescape
 
 import pytest
-from lab_nodes import Node, instance
+from lab_nodes import METRICS_PORT as PORT
+from lab_nodes import Node, fetch, instance
 from prometheus_client.parser import text_string_to_metric_families
 
 from pyvrrp.demo.lab import eventually
 
 VIP = "192.0.2.100/24"
-PORT = 9165
-FETCH = "import sys, urllib.request as u\ntry: a = u.urlopen(sys.argv[1], timeout=20)\nexcept u.HTTPError as e: a = e\n"
-FETCH += "sys.stdout.write(f'{a.status}\\n'); sys.stdout.flush(); sys.stdout.buffer.write(a.read())"
 
 
 def configured(priority: int, port: int = PORT) -> str:
     return f"global_defs {{\n metrics_listen 127.0.0.1 {port}\n}}\n{instance(51, priority, VIP)}"
-
-
-def fetch(node: Node, path: str, port: int = PORT) -> tuple[int, str]:
-    """Status and body; 0: nobody listens."""
-    done = node.host.run([sys.executable, "-c", FETCH, f"http://127.0.0.1:{port}{path}"], check=False)
-    status, _, body = done.stdout.partition("\n")
-    return int(status or 0), body
 
 
 def scrape(node: Node) -> dict[str, dict[tuple[str, ...], float]]:
