@@ -35,6 +35,11 @@ def reload(node: Node, text: str) -> None:
     os.kill(node.status()["pid"], signal.SIGHUP)
 
 
+def restarts(node: Node) -> float | None:
+    found = [line for line in fetch(node, "/metrics", PORT + 1)[1].splitlines() if "guard_restarts_total " in line]
+    return float(found[-1].rpartition(" ")[2]) if found else None
+
+
 def state(node: Node) -> float | None:
     return scrape(node).get("keepalived_vrrp_state", {}).get(("VI_51", "eth0", "51", "192.0.2.100"))
 
@@ -86,6 +91,10 @@ def test_a_reload_moves_the_listener_and_a_port_in_use_ends_nothing(pair):
     reload(node, configured(200, PORT + 1))
     eventually(lambda: fetch(node, "/healthz", PORT + 1)[0] == 200, "it listens on the other port", 20)
     assert fetch(node, "/healthz")[0] == 0
+
+    node.host.run([sys.executable, "-m", "pyvrrp", "restart"])
+    eventually(lambda: restarts(node) == 1, "another process listens there", 30)
+    assert node.state() == "MASTER"
 
     taken = (
         "import socket, time; s = socket.create_server(('127.0.0.1', %d)); print('here', flush=True); time.sleep(600)"
