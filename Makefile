@@ -51,7 +51,7 @@ lint: venv
 FUZZ_SECONDS ?= 60
 
 fuzz: venv ## every parser for FUZZ_SECONDS; tests/fuzz/fuzz.py --help has more
-	@for each in packet configuration netlink control dns drbd journal; do \
+	@for each in packet configuration netlink control dns drbd http journal; do \
 	    $(BIN)/python tests/fuzz/fuzz.py $$each --seconds $(FUZZ_SECONDS) || exit 1; done
 
 SEEDS ?= 10000

@@ -15,8 +15,8 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import assert_never
 
-from drbdctl.daemon.document import Tally, described
 from drbdctl.daemon.clients import Clients
+from drbdctl.daemon.document import Tally, described
 from drbdctl.daemon.eyes import Eyes
 from drbdctl.daemon.intent import Intent
 from drbdctl.daemon.peer_watch import PeerWatch

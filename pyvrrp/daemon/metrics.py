@@ -48,7 +48,9 @@ INSTANCES: PerInstance = (
         lambda each: STATES[each.state],
     ),
     (
-        _gauge("pyvrrp_instance_state_since_seconds", "When it came to this state, in seconds since 1970.", *_INSTANCE),
+        _gauge(
+            "pyvrrp_instance_state_timestamp_seconds", "When it came to this state, in seconds since 1970.", *_INSTANCE
+        ),
         lambda each: _epoch(each.since),
     ),
     (
@@ -266,7 +268,7 @@ DAEMON: PerDaemon = (
         lambda status: [((), status.last_reload is None or status.last_reload.ok)],
     ),
     (
-        _gauge("pyvrrp_config_last_reload_seconds", "When the last reload was, in seconds since 1970."),
+        _gauge("pyvrrp_config_last_reload_timestamp_seconds", "When the last reload was, in seconds since 1970."),
         lambda status: [((), _epoch(status.last_reload.at))] if status.last_reload else [],
     ),
     (

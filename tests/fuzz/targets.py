@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from pyvrrp.core.metrics import accepts_openmetrics
 from pyvrrp.daemon.control import ControlServer, Refused
+from pyvrrp.daemon.http_request import BadRequest, parse
 from pyvrrp.host import netlink_codec as codec
 from pyvrrp.host.links import Address, Link
 from pyvrrp.host.netlink_socket import _understood
@@ -98,11 +100,27 @@ def _control(data: bytes) -> Iterable[str]:
     return [" ".join(answer["error"].split()[:2])]
 
 
+# --- requests over HTTP ----------------------------------------------------------------------------------------------
+
+
+def _http(data: bytes) -> Iterable[str]:
+    try:
+        request = parse(data)
+    except BadRequest as error:
+        return [str(error)]
+    assert request.path.startswith("/")
+    accepts_openmetrics(request.headers.get("accept", ""))
+    return ["request"]
+
+
 # --- all of them -----------------------------------------------------------------------------------------------------
 
 _JSON_WORDS = [*(b'"method"', b'"parameters"', b'"status"', b'"switchover"', b'"instances"', b"{}", b"[]", b"null")]
 _JSON_WORDS += [*(b"true", b"1e999", b"NaN", b"-1", b'""', b'"\\ud800"', b"[" * 2000, b'{"":' * 2000, b"9" * 5000)]
 _DNS_WORDS = [*(b"\xc0\x0c", b"\0\1\0\1", b"\0\0\x29\4\xd0\0\0\0\0\0\0", b"\0\x10\0\1", b"\0\5\0\1", b"\xff" * 4)]
+
+
+_HTTP_WORDS = [*(b"\r\n", b"\r\n\r\n", b": ", b"HTTP/1.1", b"GET", b"/", b"?", b",", b";q=0.5", b"Accept", b"\0")]
 
 
 def _bytes(words: list[bytes], keep: int = 0) -> Callable[[Random, list[bytes]], bytes]:
@@ -118,6 +136,7 @@ TARGETS = {
         Target("control", _control, _bytes(_JSON_WORDS)),
         Target("dns", dns_answers.run, _bytes(_DNS_WORDS, keep=2), dns_answers.seeds),
         Target("drbd", drbd_states.run, _bytes(drbd_states.WORDS, keep=1), drbd_states.seeds),
+        Target("http", _http, _bytes(_HTTP_WORDS)),
         Target("journal", journals.run, _bytes([*_JSON_WORDS, *journals.WORDS]), journals.seeds),
     )
 }

@@ -16,6 +16,7 @@ COUNTS = {
     "control": 15_000,
     "dns": 5_000,
     "drbd": 800,
+    "http": 20_000,
     "journal": 800,
 }
 KEPT = [(name, file) for name, target in TARGETS.items() for file in target.corpus()]
@@ -71,6 +72,13 @@ REACHED = {
         "b'j' refused",
         "events: a gap",
         "get-gi: 1 volumes",
+    ],
+    "http": [
+        "request",
+        "the head does not end in an empty line",
+        "the first line is not METHOD TARGET HTTP/1.1",
+        "the target does not begin with a slash",
+        "a header is not NAME: VALUE",
     ],
     "journal": ["1 entries, MASTER adopted", "1 entries, nothing adopted", "0 entries, nothing adopted", "1 trackers"],
 }

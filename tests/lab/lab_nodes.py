@@ -12,6 +12,16 @@ from pyvrrp.demo.wire import Advertised, Capture, Frame
 
 ROOT = Path(__file__).parents[2]
 BOTH_WAYS = [("pyvrrp", "keepalived"), ("keepalived", "pyvrrp")]
+METRICS_PORT = 9165
+FETCH = """
+import sys, urllib.request as web
+try:
+    answer = web.urlopen(sys.argv[1], timeout=20)
+except web.HTTPError as error:
+    answer = error
+print(answer.status, flush=True)
+sys.stdout.buffer.write(answer.read())
+"""
 
 
 class Node:
@@ -82,6 +92,13 @@ class Node:
             return [sys.executable, "-m", "pyvrrp", "run", "-f", self.file]
         pids = [self.host.directory / "pid", self.host.directory / "vrrp.pid"]
         return ["keepalived", "-n", "-l", "-D", "-P", "-f", self.file, "-p", pids[0], "-r", pids[1]]
+
+
+def fetch(node: Node, path: str, port: int = METRICS_PORT) -> tuple[int, str]:
+    """Status and body of a page of its metrics_listen; 0: nobody listens."""
+    done = node.host.run([sys.executable, "-c", FETCH, f"http://127.0.0.1:{port}{path}"], check=False)
+    status, _, body = done.stdout.partition("\n")
+    return int(status or 0), body
 
 
 class Segment:

@@ -9,6 +9,8 @@ import time
 import pytest
 from balancer_nodes import Balancer, Client, Stream, forwarded, over, serve, virtual_server, vrrp
 from health_nodes import VIP4, VIP6, DnsServer
+from lab_nodes import fetch
+from prometheus_client.parser import text_string_to_metric_families
 
 from pyvrrp.demo.lab import eventually
 from pyvrrp.demo.namespaces import ip
@@ -56,6 +58,40 @@ def test_clients_are_spread_by_weight_and_answered_by_the_vip(balancer, servers,
         explained(balancer, f"192.0.2.100:{port}") for port in range(20001, 20021)
     ]
     assert client.ask(VIP6, 20001) == explained(balancer, "[2001:db8::100]:20001")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_servers_get_is_in_the_metrics_and_on_the_page(balancer, servers, client, engine):
+    listen = "global_defs { metrics_listen 127.0.0.1 9165\n}\n"
+    start(balancer, servers, listen, extra=f"engine {engine}")
+    before = measured(balancer, "dnslb_server_packets_total", "server")
+    assert set(before) == {"ns1", "ns2", "ns3"}
+    client.spread(300)
+
+    def counted():
+        now = measured(balancer, "dnslb_server_packets_total", "server")
+        return sum(now.values()) - sum(before.values()) >= 300 and all(now[name] > before[name] for name in now)
+
+    eventually(counted, "300 packets are counted", 20)
+    assert measured(balancer, "dnslb_engine_info", "engine") == {engine: 1}
+    assert sum(measured(balancer, "dnslb_server_share_ratio", "server").values()) == pytest.approx(1, abs=1e-4)
+    assert set(measured(balancer, "dnslb_check_healthy", "server").values()) == {1}
+    assert fetch(balancer, "/healthz") == (200, "ok\n")
+    servers[0].host.kill()
+    eventually(
+        lambda: measured(balancer, "dnslb_server_transitions_total", "server", to="down").get("ns1") == 1,
+        "ns1 is down in the metrics",
+        20,
+    )
+    assert fetch(balancer, "/healthz")[0] == 200, "that is what a balancer is for"
+    assert "2 of 3 in use" in fetch(balancer, "/")[1]
+
+
+def measured(balancer, name, label, **labels):
+    """The values of a metric by one of its labels, of the samples that have these labels."""
+    families = text_string_to_metric_families(fetch(balancer, "/metrics")[1])
+    samples = (sample for family in families for sample in family.samples if sample.name == name)
+    return {each.labels[label]: each.value for each in samples if labels.items() <= each.labels.items()}
 
 
 def explained(balancer, client):

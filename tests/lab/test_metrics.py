@@ -6,26 +6,17 @@ import sys
 from html import unescape
 
 import pytest
-from lab_nodes import Node, instance
+from lab_nodes import METRICS_PORT as PORT
+from lab_nodes import Node, fetch, instance
 from prometheus_client.parser import text_string_to_metric_families
 
 from pyvrrp.demo.lab import eventually
 
 VIP = "192.0.2.100/24"
-PORT = 9165
-FETCH = "import sys, urllib.request as u\ntry: a = u.urlopen(sys.argv[1], timeout=20)\nexcept u.HTTPError as e: a = e\n"
-FETCH += "sys.stdout.write(f'{a.status}\\n'); sys.stdout.flush(); sys.stdout.buffer.write(a.read())"
 
 
 def configured(priority: int, port: int = PORT) -> str:
     return f"global_defs {{\n metrics_listen 127.0.0.1 {port}\n}}\n{instance(51, priority, VIP)}"
-
-
-def fetch(node: Node, path: str, port: int = PORT) -> tuple[int, str]:
-    """Status and body; 0: nobody listens."""
-    done = node.host.run([sys.executable, "-c", FETCH, f"http://127.0.0.1:{port}{path}"], check=False)
-    status, _, body = done.stdout.partition("\n")
-    return int(status or 0), body
 
 
 def scrape(node: Node) -> dict[str, dict[tuple[str, ...], float]]:
@@ -42,6 +33,11 @@ def scrape(node: Node) -> dict[str, dict[tuple[str, ...], float]]:
 def reload(node: Node, text: str) -> None:
     node.configure(text)
     os.kill(node.status()["pid"], signal.SIGHUP)
+
+
+def restarts(node: Node) -> float | None:
+    found = [line for line in fetch(node, "/metrics", PORT + 1)[1].splitlines() if "guard_restarts_total " in line]
+    return float(found[-1].rpartition(" ")[2]) if found else None
 
 
 def state(node: Node) -> float | None:
@@ -95,6 +91,10 @@ def test_a_reload_moves_the_listener_and_a_port_in_use_ends_nothing(pair):
     reload(node, configured(200, PORT + 1))
     eventually(lambda: fetch(node, "/healthz", PORT + 1)[0] == 200, "it listens on the other port", 20)
     assert fetch(node, "/healthz")[0] == 0
+
+    node.host.run([sys.executable, "-m", "pyvrrp", "restart"])
+    eventually(lambda: restarts(node) == 1, "another process listens there", 30)
+    assert node.state() == "MASTER"
 
     taken = (
         "import socket, time; s = socket.create_server(('127.0.0.1', %d)); print('here', flush=True); time.sleep(600)"

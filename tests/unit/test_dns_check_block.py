@@ -323,7 +323,7 @@ from pyvrrp.config.diagnostics import Diagnostics
 from pyvrrp.config.load import load_text
 from pyvrrp.config.model import Config
 service = dnslb.plugin.DnsPlugin().configure(Config(), Diagnostics())
-assert not service.trackers and service.status()["checks"] == {}
+assert not service.trackers and service.status() == {"checks": {}, "problems": []}
 sys.exit("dns" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", program], timeout=90, check=False).returncode == 0

@@ -142,6 +142,14 @@ def test_the_age_of_the_newest_archive_grows_while_nothing_is_read(watched):
     assert found["last_run"]["event"] == "made"
 
 
+def test_every_number_of_the_backups_health_is_a_metric(watched):
+    made = Record(event=Event.MADE, at=9000.0, node="n1", archive="a", archive_at=8000.0, seconds=60.0, size=5)
+    for each in (made, Record(event=Event.VERIFIED, at=9500.0, node="n1")):
+        record.append("r0", each, str(watched.directory))
+    numbers = watched.look()["metrics"]
+    assert set(numbers) == {metric.name for metric, _ in METRICS if metric.name.startswith("drbdctl_backup_")}
+
+
 def test_a_resource_that_was_never_backed_up_is_an_alarm(watched):
     found = watched.look()
     assert found["metrics"]["drbdctl_backup_alarms"] == 1.0

@@ -23,10 +23,14 @@ from drbdctl.failover.plan import (
     Verify,
 )
 from drbdctl.failover.seen import DRBD_MAJOR, Mounted, Seen
+from drbdctl.metrics import families
 from drbdctl.rehearsal.check import hindrances
+from drbdctl.report import entries, summary
 from drbdctl.settings import Program, Storage
 from drbdctl.status.proc_drbd import parse, status
 from drbdctl.steps.effect import until
+from pyvrrp.core.metrics import exposition
+from pyvrrp.core.report import Mood
 from pyvrrp.daemon.plugins import CommandRefused, GateFailed
 
 PROC = """version: 8.4.11 (api:1/proto:86-101)
@@ -160,6 +164,25 @@ def test_acquired_is_verified_and_released_is_secondary(node: Node):
         await runner.release()
         assert len(node.done) == 3
         assert runner.status()["tally"] == {"takeovers": 1, "gave_up": 0, "steps_failed": 0, "alarms": 0}
+
+    scenario(node, work)
+
+
+def test_what_serves_is_told_in_a_line_and_in_numbers(node: Node):
+    async def work(runner: StorageRunner) -> None:
+        await runner.acquire()
+        found = {"storages": {"S": runner.status()}}
+        json.dumps(found)
+        assert runner.problems == []
+        assert summary(found)[0] == "storage S: primary; r0 Primary UpToDate"
+        text = "".join(exposition(families(found)))
+        assert 'drbdctl_storage_phase{storage="S",phase="primary"} 1\n' in text
+        assert 'drbdctl_resource_role{storage="S",resource="r0",role="Primary"} 1\n' in text
+        assert 'drbdctl_takeovers_total{storage="S"} 1\n' in text
+        runner.alarm = "somebody should come"
+        assert runner.problems == ["storage S: somebody should come"]
+        [entry] = entries({"storages": {"S": runner.status()}})
+        assert (entry.mood, entry.sentences[0]) == (Mood.BAD, "somebody should come")
 
     scenario(node, work)
 

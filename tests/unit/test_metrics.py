@@ -200,7 +200,7 @@ def test_every_metric_of_the_speaker_is_well_formed_and_there_once(openmetrics):
         ("keepalived_script_state", {"name": "chk"}, 1),
         ("pyvrrp_instance_state", {"iname": "VI_1"}, 3),
         ("pyvrrp_instance_state", {"iname": "VI_2"}, 1),
-        ("pyvrrp_instance_state_since_seconds", {"iname": "VI_1"}, 1795359187.202852),
+        ("pyvrrp_instance_state_timestamp_seconds", {"iname": "VI_1"}, 1795359187.202852),
         ("pyvrrp_priority_base", {"iname": "VI_1"}, 150),
         ("pyvrrp_priority_effective", {"iname": "VI_1"}, 90),
         ("pyvrrp_faults", {"iname": "VI_1"}, 1),
