@@ -1,4 +1,4 @@
-"""What makes and keeps the archives: one small Protocol, and the choice of who speaks it.
+"""What makes and keeps the archives: one small Protocol.
 
 A driver says which command to run and reads what it answered; it runs nothing itself. Commands that read or write files
 do it in their working directory, so that an archive holds `manifest.json` and `volume-0/...` and no mount points.
@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from drbdctl.backup.settings import Backup, Program
 from drbdctl.steps.command import Outcome
 
 Argv = tuple[str, ...]
@@ -83,14 +82,6 @@ class Driver(Protocol):
 
     def restore(self, archive: Archive, paths: Sequence[str]) -> Argv:
         """Bring paths of an archive back into the working directory."""
-
-
-def driver(settings: Backup, environment: Mapping[str, str]) -> Driver:
-    """The driver that the settings name; `environment` is what their file adds."""
-    from drbdctl.backup.borg import Borg
-    from drbdctl.backup.restic import Restic
-
-    return (Restic if settings.program is Program.RESTIC else Borg)(settings, environment)
 
 
 def said(program: str, what: str, answer: Outcome) -> DriverFailed:

@@ -19,9 +19,10 @@ from drbdctl.backup import record, staging
 from drbdctl.backup.configured import Configured, Extension, configured
 from drbdctl.backup.credentials import BadCredentials, environment
 from drbdctl.backup.decision import Go, Leave, Refuse
-from drbdctl.backup.driver import DriverFailed, driver
+from drbdctl.backup.driver import DriverFailed
 from drbdctl.backup.health import health
 from drbdctl.backup.holder import Busy, held, holder
+from drbdctl.backup.programs import driver
 from drbdctl.backup.record import Event, Record
 from drbdctl.backup.run import Job, archives, back_up, clean, plan
 from drbdctl.backup.settings import redacted

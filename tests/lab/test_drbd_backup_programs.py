@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from drbdctl.backup import surroundings
-from drbdctl.backup.driver import driver
+from drbdctl.backup.programs import driver
 from drbdctl.backup.record import Event
 from drbdctl.backup.run import Job, archives, back_up
 from drbdctl.backup.settings import Backup, Program
