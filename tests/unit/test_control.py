@@ -80,7 +80,7 @@ async def ask(path, *lines, eof=True):
 
 
 async def until(condition):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - nobody signals it
             await asyncio.sleep(0.002)
 
@@ -441,7 +441,7 @@ def in_thread(path, methods=METHODS):
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(main()))
     thread.start()
-    assert started.wait(5)
+    assert started.wait(60)
     try:
         yield
     finally:

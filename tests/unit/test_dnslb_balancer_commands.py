@@ -106,7 +106,7 @@ async def until(balancer, condition):
     """Wait for what the kernel, and then the engine, make of the configuration."""
     changed = asyncio.Event()
     balancer.observers.add(changed.set)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():
             changed.clear()
             await changed.wait()

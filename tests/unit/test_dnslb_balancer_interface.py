@@ -63,7 +63,7 @@ class Plane:
         self.log.append((self.name, "close"))
 
     def _do(self, *what):
-        assert self.gate.wait(5)
+        assert self.gate.wait(60)
         self.log.append((self.name, *what))
         if what[0] in self.fails:
             raise DataPlaneError(f"eth0: {what[0]} does not work")
@@ -92,7 +92,7 @@ def on_interface(scene, engines, **options):
         interface = Interface("eth0", Engine.AUTO, changed.set, engines, **options)
 
         async def until(condition):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while not condition():
                     changed.clear()
                     await changed.wait()

@@ -106,7 +106,7 @@ def test_this_host_is_read(loop):
         surroundings = Surroundings(changed.set)
         try:
             assert not surroundings.complete
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await changed.wait()
             assert surroundings.complete
             loopback = surroundings.links["lo"]
@@ -133,7 +133,7 @@ def test_this_host_is_read(loop):
             changed.clear()
             surroundings.watch([A])
             assert not surroundings.complete
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await changed.wait()
         finally:
             surroundings.close()

@@ -42,7 +42,7 @@ def run(request: pytest.FixtureRequest) -> Run:
 
 
 def dns_check(host: str, port: int, schedule: Schedule = FAST, **fields: Any) -> Check:
-    fields.setdefault("timeout", 0.05)
+    fields.setdefault("timeout", 5.0)
     question = DnsCheck(name=WWW, server=ip_address(host), port=port, **fields)
     return Check(probe=DnsProbe((question,)), schedule=schedule)
 
@@ -295,7 +295,7 @@ def soa(serial: int) -> Callable[[dns.message.Message], dns.message.Message]:
 
 
 def serial_check(host: str, port: int, rule: SerialRule) -> Check:
-    question = DnsCheck(name=WWW, rdtype=dns.rdatatype.SOA, server=ip_address(host), port=port, timeout=0.05)
+    question = DnsCheck(name=WWW, rdtype=dns.rdatatype.SOA, server=ip_address(host), port=port, timeout=5.0)
     return Check(probe=DnsProbe((question,), rule), schedule=FAST)
 
 
@@ -356,8 +356,8 @@ def test_status_is_json(run: Run) -> None:
                 assert check["check"] == "DNS_CHECK www.example.com A over udp"
                 assert (check["healthy"], check["failed"], check["failing"]) == (True, 0, 0)
                 assert check["passed"] >= 1
-                assert 0 < check["latency"] < 0.05
-                assert 0 <= check["age"] < 5
+                assert 0 < check["latency"] < 5
+                assert 0 <= check["age"] < 60
 
     run(main())
 
@@ -365,12 +365,12 @@ def test_status_is_json(run: Run) -> None:
 def test_both_transports_are_asked_of_one_that_serves_both(run: Run) -> None:
     async def main() -> None:
         async with Responder() as responder:
-            both = dns_check("127.0.0.1", responder.port, transports=(Transport.UDP, Transport.TCP))
+            both = dns_check("127.0.0.1", responder.port, transports=(Transport.UDP, Transport.TCP), timeout=1.0)
             async with monitored(virtual(("127.0.0.1", [both]))) as (_, heard):
                 await heard.state(State.UP)
                 responder.tcp = silent
                 down = await heard.state(State.DOWN)
-                assert "over tcp within 0.05 s" in down.health.detail
+                assert "over tcp within 1 s" in down.health.detail
 
     run(main())
 

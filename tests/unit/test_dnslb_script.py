@@ -126,7 +126,7 @@ def alive(pid: int) -> bool:
 
 
 async def ended(pids: list[int]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while any(map(alive, pids)):  # noqa: ASYNC110 (they are not our children any more)
             await asyncio.sleep(0.01)
 
@@ -162,7 +162,7 @@ def test_a_check_that_is_given_up_takes_its_script_along(run: Run, tmp_path: Pat
 
     async def main() -> None:
         task = asyncio.create_task(Script(shell(f"echo $$ > {file}; sleep 60")).run(OURSELVES))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not file.exists() or not file.read_text():  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         task.cancel()

@@ -21,7 +21,7 @@ class Recorder:
         self.answered.set()
 
     async def answer(self):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await self.answered.wait()
         self.answered.clear()
 

@@ -60,7 +60,7 @@ class Bench:
         return next(check for check in self.trackers if check.tracker.name == name)
 
     async def change(self) -> Tracker:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return await self.changes.get()
 
     def tracking(self, name: str = "chk", kind: str = "script", **options: object) -> TrackingChanged:
