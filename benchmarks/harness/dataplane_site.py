@@ -55,7 +55,7 @@ class Site:
         if self.balancer.process is not None:
             self.balancer.process.stop()
         extra = "\n    ".join(("engine xdp", "flap_damping off", *options))
-        self.balancer.start(vrrp(), virtual_server(*self.servers, extra=extra), also)
+        self.balancer.start(vrrp(), virtual_server(*self.servers, extra=extra, patience=""), also)
         eventually(lambda: self.balancer.host.holds(VIP4), "the balancer is MASTER", 30.0)
         self.balancer.until("up", *self.servers, timeout=30.0)
 

@@ -86,7 +86,8 @@ def _summary(loaded: Loaded, path: Path) -> str:
     found = ", ".join(part for part in counted if part) or "nothing to report"
     if diagnostics.fatal:
         return f"{path}: {found}; `pyvrrp run` refuses it"
-    return f"{path}: {found}; runs {', '.join(_names(loaded))}"
+    names = _names(loaded)
+    return f"{path}: {found}; runs {', '.join(names) or 'no vrrp_instance'}"
 
 
 def _names(loaded: Loaded) -> Sequence[str]:

@@ -68,8 +68,14 @@ vrrp_instance DNS6 {{
 """
 
 
-def virtual_server(*servers: DnsServer, extra: str = "", weights: dict | None = None, check: str = "") -> str:
-    """Both addresses, UDP and TCP."""
+def virtual_server(
+    *servers: DnsServer,
+    extra: str = "",
+    weights: dict | None = None,
+    check: str = "",
+    patience: str = "connect_timeout 3",
+) -> str:
+    """Both addresses, UDP and TCP; with so much `patience` nobody is down for a busy machine."""
     blocks = "\n".join(
         f"""    real_server {server.own4} 53 {{
         name {server.name}
@@ -87,6 +93,7 @@ virtual_server group DNS {{
     name dns
     protocol DNS
     lb_kind DR
+    {patience}
     {extra}
 {blocks}
 }}

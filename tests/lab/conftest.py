@@ -51,6 +51,6 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     lab = getattr(item, "funcargs", {}).get("lab")
     if report.failed and call.when == "call" and lab is not None:
-        for log in sorted(lab.directory.glob("*/log")):
+        for log in sorted(lab.directory.glob("*/*log")):
             report.sections.append((f"log of {log.parent.name}", log.read_text(errors="replace")[-20000:]))
     return report

@@ -288,6 +288,22 @@ async def test_without_the_right_to_load_bpf_it_is_nft_and_that_is_told():
 
 
 @isolated
+async def test_with_the_right_to_packet_sockets_alone_it_is_packet_and_with_none_a_refusal():
+    Cable(OWN_MAC)
+    drop_all_capabilities(but=("CAP_NET_RAW",))
+    plane, why = choose("auto", INTERFACE, forwarding(1).services)
+    assert plane.name == "packet"
+    assert why.startswith("packet: xdp can't be used on eth0: eBPF needs CAP_NET_ADMIN, CAP_PERFMON, CAP_BPF")
+    assert "nft can't be used on eth0: the process lacks CAP_NET_ADMIN" in why
+    plane.close()
+    drop_all_capabilities()
+    with pytest.raises(
+        DataPlaneError, match=r"no engine is left: xdp can't .*; nft can't .*; packet can't .*CAP_NET_RAW"
+    ):
+        choose("auto", INTERFACE, forwarding(1).services)
+
+
+@isolated
 async def test_a_context_is_told_what_the_kernel_refuses():
     context = Libnftables()
     with pytest.raises(NftablesError, match="Could not process rule: No such file or directory"):

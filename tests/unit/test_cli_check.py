@@ -29,6 +29,11 @@ def test_nothing_wrong(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert check(capsys, "-f", str(file)) == (0, f"{file}: nothing to report; runs VI\n", "")
 
 
+def test_a_file_without_a_virtual_router_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    file = Path(__file__).parents[2] / "examples" / "dns-dsr" / "ns.conf"
+    assert check(capsys, "-f", str(file)) == (0, f"{file}: nothing to report; runs no vrrp_instance\n", "")
+
+
 def test_the_scenario(capsys: pytest.CaptureFixture[str]) -> None:
     path = CORPUS / "scenario-active.conf"
     status, out, err = check(capsys, "-f", str(path))
