@@ -69,12 +69,14 @@ def enabled_units(command: str = "systemctl", units: tuple[str, ...] = BOOT_UNIT
 def _enabled(command: str, unit: str) -> bool:
     try:
         done = subprocess.run(
-            [command, "is-enabled", "--quiet", unit],
+            [command, "is-enabled", unit],
             capture_output=True,
             timeout=_SYSTEMCTL_DEADLINE,
             check=False,
             stdin=subprocess.DEVNULL,
+            text=True,
         )
     except (OSError, subprocess.TimeoutExpired):
         return False
-    return done.returncode == 0
+    # The exit status is 0 also for `alias`, `static` and `indirect`, which start nothing at boot.
+    return done.stdout.strip() in ("enabled", "enabled-runtime")
