@@ -168,7 +168,7 @@ def test_units_that_start_at_boot() -> None:
 
 def test_enabled_units_are_asked_of_systemctl(tmp_path: Path) -> None:
     systemctl = tmp_path / "systemctl"
-    # Of Debian 12, where nfs-kernel-server is another name of nfs-server: its status is 0 whether that is enabled or not.
+    # As on Debian 12: nfs-kernel-server is another name of nfs-server, and its status is 0 in any case.
     systemctl.write_text(
         "#!/bin/sh\ncase $2 in nfs-server*) echo enabled;; nfs-kernel*) echo alias;; *) echo disabled; exit 1;; esac\n"
     )

@@ -109,6 +109,16 @@ class Ledger:
             return f"DRBD has found a split brain: {', '.join(split)}"
         return self.writers.trouble or judge_ledger(server, acknowledged)
 
+    def told(self) -> dict[str, str]:
+        """What the machines have said, by file name: consoles, the daemons' logs and the kernels' since their boot."""
+        found = {}
+        for machine in self.lab.machines:
+            found[f"{machine}.console"] = machine.console.read_text(errors="replace")
+            if machine.runs:
+                found[f"{machine}.dmesg"] = machine.sh("dmesg | tail -n 300")
+                found[f"{machine}.log"] = machine.sh("cat /tmp/log || true")
+        return found
+
     def _whole(self) -> None:
         eventually(lambda: self.nodes.server() is not None, "one node serves", RECOVERED, every=0.5)
         self.client.goes_on(RECOVERED)
@@ -205,13 +215,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def keep(ledger: Ledger, directory: Path) -> None:
-    """What the machines have said."""
+    """Write what the machines have said."""
     directory.mkdir(parents=True, exist_ok=True)
-    for machine in ledger.lab.machines:
-        (directory / f"{machine}.console").write_text(machine.console.read_text(errors="replace"))
-        if machine in ledger.nodes.machines and machine.runs:
-            (directory / f"{machine}.log").write_text(ledger.nodes.log(machine))
-            (directory / f"{machine}.dmesg").write_text(machine.sh("dmesg | tail -n 400"))
+    for name, text in ledger.told().items():
+        (directory / name).write_text(text)
 
 
 if __name__ == "__main__":

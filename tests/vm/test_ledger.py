@@ -1,0 +1,24 @@
+"""The short form of tests/vm/ledger.py: some faults of each kind, one after the other, under a client that writes."""
+
+from random import Random
+
+import pytest
+
+from tests.vm.faults import both_cut, disk_of_the_server, planned_move, power_of_the_server, server_frozen
+from tests.vm.ledger import Ledger
+
+
+@pytest.fixture
+def networks() -> int:
+    return 2
+
+
+@pytest.mark.timeout(1800)
+def test_nothing_is_lost_and_never_do_two_write(lab) -> None:
+    ledger, chance = Ledger(lab), Random(3)
+    for fault in (power_of_the_server, both_cut, planned_move, server_frozen, disk_of_the_server):
+        line = ledger.suffer(fault, chance)
+        print(line)
+        assert line.trouble == "", f"{fault.__name__}: {ledger.told()}"
+    ledger.writers.stop()
+    assert ledger.writers.samples > 10
