@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import assert_never
 
+from drbdctl.daemon.clients import Clients
 from drbdctl.daemon.document import Tally, described
 from drbdctl.daemon.eyes import Eyes
 from drbdctl.daemon.intent import Intent
@@ -99,6 +100,7 @@ class StorageRunner:
         )
         self._eyes = Eyes(storage, self.watch, self._run)
         self._hands = Hands(storage, self._eyes.status, self._run)
+        self._clients = [Clients(each, self._run) for each in storage.services if isinstance(each, Nfs)]
 
     # --- life --------------------------------------------------------------------------------------------------------
 
@@ -149,6 +151,8 @@ class StorageRunner:
             while not watching.done():
                 self._news.clear()
                 self._deliver(await self._eyes.look(self._hands.stuck, self._intent.problem))
+                for clients in self._clients if self.machine.phase is Phase.PRIMARY else ():
+                    self._spawn(clients.save())
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_IDLE):
                         await self._news.wait()
@@ -209,15 +213,8 @@ class StorageRunner:
         if self._opening is None:
             self._deliver(WantPrimary())
         addresses = [str(vip.address) for each in self._instances[:1] for vip in each.virtual_addresses]
-        for service in self.storage.services:
-            if isinstance(service, Nfs) and service.version3:
-                self._spawn(self._notify(service, addresses))
-
-    async def _notify(self, service: Nfs, addresses: Sequence[str]) -> None:
-        try:
-            await nfs.notify(service, addresses, self._run)
-        except EffectFailed as failed:
-            _LOG.warning("%s: clients of NFSv3 are not told to reclaim their locks: %s", self.name, failed)
+        for clients in self._clients:
+            self._spawn(clients.recall(addresses))
 
     def heard(self, instance: str) -> None:
         """The peer advertises."""

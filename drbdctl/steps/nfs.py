@@ -114,9 +114,14 @@ async def check(nfs: Nfs, deadline: float, run: Run = command.run) -> str:
 async def notify(nfs: Nfs, addresses: Sequence[str], run: Run = command.run) -> None:
     """NFSv3: tell the clients that had locks to reclaim them; raises StepFailed. It waits until each address is up."""
     for address in addresses:
-        if not await until(lambda address=address: _is_here(address), _ADDRESS_WAIT):  # type: ignore[misc]
-            raise StepFailed(f"{address} did not come up within {_ADDRESS_WAIT:g} s")
+        await await_address(address)
         await succeed(run, ["sm-notify", "-f", "-v", address, "-P", f"{nfs.state_dir}/statd"], 10.0)
+
+
+async def await_address(address: str) -> None:
+    """Wait until an address is up on this machine; raises StepFailed."""
+    if not await until(lambda: _is_here(address), _ADDRESS_WAIT):
+        raise StepFailed(f"{address} did not come up within {_ADDRESS_WAIT:g} s")
 
 
 def _is_here(address: str) -> bool:
