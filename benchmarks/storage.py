@@ -30,12 +30,12 @@ from tests.vm.image import Image, Unavailable, image
 from tests.vm.lab import Lab, pack
 from tests.vm.ledger import Ledger
 from tests.vm.machine import Machine
-from tests.vm.storage_nodes import ADVERT_INT
 from tests.vm.storage_pair import StoragePair
 
 PUBLISHED = {("unconnected", 1): 84, ("connected, C", 1): 60, ("connected, C", 4): 52, ("connected, A", 1): 74}
 "percent of the bare device: iozone, a file of 4 GB on XFS, one disk and 1 Gbit/s, about 2008"
 SECONDS = 10
+ADVERT_INT = 1
 PIECE = 44
 "MiB of the disk that DRBD has; as much beside it is the bare device"
 FIO = (
@@ -137,7 +137,7 @@ def failover(machines: Image, project: Path, rounds: int) -> dict[str, list[floa
     """The client's longest pause at each fault, and the steps of both nodes."""
     found: dict[str, list[float]] = {}
     with Lab(machines, project, networks=2) as lab:
-        ledger, chance = Ledger(lab), Random(1)
+        ledger, chance = Ledger(lab, ADVERT_INT), Random(1)
         for fault, bar in ((planned_move, 3.0), (power_of_the_server, 3.61 * ADVERT_INT + 4)):
             lines = [ledger.suffer(fault, chance) for _ in range(rounds)]
             found[fault.__name__] = pauses = [line.pause for line in lines]

@@ -1,6 +1,6 @@
 """A client writes fsynced records through NFS while its servers fail: none may be lost, and never may two nodes write.
 
-usage: python -m tests.vm.ledger [--faults 50] [--seed N] [--only NAME ...] [--keep DIRECTORY]
+usage: python -m tests.vm.ledger [--faults 50] [--seed N] [--only NAME ...] [--advert-int SECONDS] [--keep DIRECTORY]
 
 Two nodes with Debian's DRBD, NFS server and the daemon, on two networks (service, replication), `takeover proven` with
 a power switch as witness; a third machine is the client, and the power switch. Between two faults everything is as it
@@ -27,7 +27,7 @@ from tests.vm.faults import FAULTS, Pair
 from tests.vm.image import Unavailable, image
 from tests.vm.lab import Lab, pack
 from tests.vm.machine import Machine, MachineError
-from tests.vm.storage_nodes import Client, StorageNodes, judge_ledger
+from tests.vm.storage_nodes import ADVERT_INT, Client, StorageNodes, judge_ledger
 from tests.vm.storage_pair import FAILING
 
 POWER_SWITCH = """
@@ -68,7 +68,7 @@ class Line:
 class Ledger:
     """The pair and its client at work."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Lab, advert_int: int = ADVERT_INT) -> None:
         """Takes a minute or two."""
         self.lab = lab
         n1, n2, c1 = lab.start("n1", "n2", "c1", memory=384)
@@ -76,7 +76,7 @@ class Ledger:
         c1.put("/tmp/switch.py", POWER_SWITCH)
         c1.background(["python3", "/tmp/switch.py"], "/tmp/switch.log")
         more = "dead_interval 6  fail_back_delay 5  most_takeovers 1000  witness command /usr/local/bin/power"
-        self.nodes = StorageNodes((n1, n2), more, disk=FAILING)
+        self.nodes = StorageNodes((n1, n2), more, disk=FAILING, advert_int=advert_int)
         for machine, peer in ((n1, n2), (n2, n1)):
             self._give_witness(machine, peer)
         self.nodes.serve()
@@ -167,7 +167,7 @@ class Writers:
 
     def _is_primary(self, machine: Machine) -> bool:
         try:
-            return "ro:Primary" in machine.run("cat", "/proc/drbd", check=False, timeout=20).output
+            return "ro:Primary" in machine.read("/proc/drbd", timeout=20)
         except (MachineError, OSError):
             return False  # without power, or standing still: it writes nothing now
 
@@ -185,6 +185,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--faults", type=int, default=50)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10000))
     parser.add_argument("--only", nargs="*", default=(), choices=[fault.__name__ for fault in FAULTS])
+    parser.add_argument("--advert-int", type=int, default=ADVERT_INT, metavar="SECONDS")
     parser.add_argument("--keep", type=Path, help="a directory for the daemons' logs and the consoles")
     arguments = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the machines end with us
@@ -195,7 +196,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             packed = stack.enter_context(tempfile.TemporaryDirectory())
             lab = stack.enter_context(Lab(image(), pack(Path(packed) / "project.ext4"), networks=2))
             print(f"seed {arguments.seed}, {arguments.faults} faults", flush=True)
-            ledger = Ledger(lab)
+            ledger = Ledger(lab, arguments.advert_int)
             for number, fault in enumerate(drawn(arguments.seed, arguments.faults, arguments.only), 1):
                 lines.append(ledger.suffer(fault, chance))
                 print(f"{number:3} {lines[-1]}", flush=True)

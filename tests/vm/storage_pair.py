@@ -84,7 +84,7 @@ class StoragePair:
 
     def proc(self, machine: Machine) -> str:
         """/proc/drbd."""
-        return machine.sh("cat /proc/drbd")
+        return machine.read("/proc/drbd")
 
     def in_sync(self, machine: Machine) -> bool:
         """Connected, and both disks have everything."""
@@ -92,11 +92,11 @@ class StoragePair:
 
     def await_sync(self, seconds: float = 240) -> None:
         """Wait until both have everything."""
-        eventually(lambda: all(map(self.in_sync, self.machines)), "both are in sync", seconds, every=0.3)
+        eventually(lambda: all(map(self.in_sync, self.machines)), "both are in sync", seconds, every=0.5)
 
     def role(self, machine: Machine) -> str:
-        """Primary, Secondary or Unknown, of the machine itself."""
-        return machine.sh(f"drbdadm role {RESOURCE} </dev/null").strip().partition("/")[0]
+        """Primary, Secondary or Unknown, of the machine itself; empty where the resource is not up."""
+        return self.proc(machine).partition(" ro:")[2].partition("/")[0]
 
 
 def _table(target: str) -> str:

@@ -2,6 +2,7 @@
 
     {"id": 1, "argv": ["true"], "timeout": 10}   ->   {"id": 1, "status": 0, "output": "", "seconds": 0.03}
     {"id": 2, "put": "/etc/x", "text": "..."}    ->   {"id": 2, "status": 0, ...}
+    {"id": 3, "get": "/proc/drbd", "last": 0}    ->   {"id": 3, "status": 0, "output": "...", ...}
 
 The channel is a virtio serial port: it goes on working while every network link is cut.
 """
@@ -50,10 +51,18 @@ def put(request):
     return 0, ""
 
 
+def get(request):
+    with open(request["get"], "rb") as file:
+        if request["last"]:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - request["last"]))
+        return 0, file.read().decode(errors="replace")
+
+
 def answer(request, write):
     began = time.monotonic()
     try:
-        status, output = put(request) if "put" in request else run(request)
+        status, output = put(request) if "put" in request else get(request) if "get" in request else run(request)
     except Exception as error:
         status, output = 127, f"{type(error).__name__}: {error}"
     write({"id": request["id"], "status": status, "output": output, "seconds": time.monotonic() - began})
