@@ -64,7 +64,9 @@ def daemon_killed(pair: Pair) -> None:
     """SIGKILL to all of the server's daemon; what supervises it starts it again."""
     pair.nodes.kill(pair.server)
     pair.pause()
+    started = pair.nodes.starts(pair.server)
     pair.nodes.start(pair.server)
+    eventually(lambda: pair.nodes.starts(pair.server) > started, "the daemon has started again", 600, every=0.5)
 
 
 def speaker_killed(pair: Pair) -> None:

@@ -144,6 +144,10 @@ class StorageNodes:
         states = re.findall("DRBD: [A-Z]+ -> ([A-Z]+)", self.log(machine))
         return states[-1:] == ["BACKUP"]
 
+    def starts(self, machine: Machine) -> int:
+        """How often its daemon has come to the end of a start."""
+        return len(re.findall("DRBD: INIT -> ", self.log(machine)))
+
     def serves(self, machine: Machine) -> bool:
         """Whether the address is here."""
         return f"{VIP}\n" in machine.read("/proc/net/fib_trie")
