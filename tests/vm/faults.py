@@ -32,6 +32,12 @@ class Pair:
         """Some seconds, in which the fault lasts."""
         time.sleep(self.chance.uniform(2, ACCUSTOMED))
 
+    def mend(self) -> None:
+        """The networks work again; it is over when the next advertisement was heard, and has led to what it may."""
+        for switch in self.lab.switches:
+            switch.mend()
+        time.sleep(self.nodes.advert_int + 2)
+
 
 def _cut_power(pair: Pair, machine: Machine) -> None:
     machine.kill()
@@ -78,14 +84,14 @@ def replication_cut(pair: Pair) -> None:
     """The replication network lets nothing pass."""
     pair.lab.switches[1].part(pair.server.name, pair.standby.name)
     pair.pause()
-    pair.lab.switches[1].mend()
+    pair.mend()
 
 
 def service_cut(pair: Pair) -> None:
     """The nodes do not hear each other on the service network; both are heard by the client."""
     pair.lab.switches[0].part(pair.server.name, pair.standby.name)
     pair.pause()
-    pair.lab.switches[0].mend()
+    pair.mend()
 
 
 def both_cut(pair: Pair) -> None:
@@ -93,8 +99,7 @@ def both_cut(pair: Pair) -> None:
     for switch in pair.lab.switches:
         switch.part(pair.server.name, pair.standby.name)
     pair.pause()
-    for switch in pair.lab.switches:
-        switch.mend()
+    pair.mend()
 
 
 def server_cut_off(pair: Pair) -> None:
@@ -102,8 +107,7 @@ def server_cut_off(pair: Pair) -> None:
     for switch in pair.lab.switches:
         switch.isolate(pair.server.name)
     pair.pause()
-    for switch in pair.lab.switches:
-        switch.mend()
+    pair.mend()
 
 
 def service_cable(pair: Pair) -> None:

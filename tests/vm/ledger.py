@@ -90,7 +90,8 @@ class Ledger:
         trouble = ""
         try:
             server = self.nodes.server()
-            assert server is not None
+            if server is None:
+                raise LabError("nobody serves")
             (standby,) = (each for each in self.nodes.machines if each is not server)
             fault(Pair(self.lab, self.nodes, server, standby, self._power, chance))
             self._whole()
