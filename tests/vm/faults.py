@@ -70,14 +70,16 @@ def daemon_killed(pair: Pair) -> None:
     """SIGKILL to all of the server's daemon; what supervises it starts it again."""
     pair.nodes.kill(pair.server)
     pair.pause()
-    started = pair.nodes.starts(pair.server)
+    ended = pair.nodes.starts(pair.server)
     pair.nodes.start(pair.server)
-    eventually(lambda: pair.nodes.starts(pair.server) > started, "the daemon has started again", 600, every=0.5)
+    eventually(lambda: pair.nodes.starts(pair.server) > ended, "the daemon has started again", 600, every=0.5)
 
 
 def speaker_killed(pair: Pair) -> None:
-    """SIGKILL to the server's speaker; its guard goes on."""
+    """SIGKILL to the server's speaker; its guard starts another one in its role, or gives the role up."""
+    ended = pair.nodes.starts(pair.server)
     pair.server.sh("pkill -KILL -f '[p]yvrrp.*run' -n")
+    eventually(lambda: pair.nodes.starts(pair.server) > ended, "there is a speaker again", 600, every=0.5)
 
 
 def replication_cut(pair: Pair) -> None:

@@ -86,10 +86,10 @@ class Ledger:
 
     def suffer(self, fault: Callable[[Pair], None], chance: random.Random) -> Line:
         """One fault, from a pair that is whole to one that is whole again."""
-        began, first = time.monotonic(), self.client.count()
+        self._whole()
+        began, first, server = time.monotonic(), self.client.count(), self.nodes.server()
         trouble = ""
         try:
-            server = self.nodes.server()
             if server is None:
                 raise LabError("nobody serves")
             (standby,) = (each for each in self.nodes.machines if each is not server)

@@ -145,8 +145,8 @@ class StorageNodes:
         return states[-1:] == ["BACKUP"]
 
     def starts(self, machine: Machine) -> int:
-        """How often its daemon has come to the end of a start."""
-        return len(re.findall("DRBD: INIT -> ", self.log(machine)))
+        """How often a speaker has come to the end of its start there, or was given up by its guard."""
+        return len(re.findall("DRBD: INIT -> |DRBD: removed ", self.log(machine)))
 
     def serves(self, machine: Machine) -> bool:
         """Whether the address is here."""
