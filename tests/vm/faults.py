@@ -32,6 +32,12 @@ class Pair:
         """Some seconds, in which the fault lasts."""
         time.sleep(self.chance.uniform(2, ACCUSTOMED))
 
+    def mend(self) -> None:
+        """The networks work again; it is over when the next advertisement was heard, and has led to what it may."""
+        for switch in self.lab.switches:
+            switch.mend()
+        time.sleep(self.nodes.advert_int + 2)
+
 
 def _cut_power(pair: Pair, machine: Machine) -> None:
     machine.kill()
@@ -64,26 +70,30 @@ def daemon_killed(pair: Pair) -> None:
     """SIGKILL to all of the server's daemon; what supervises it starts it again."""
     pair.nodes.kill(pair.server)
     pair.pause()
+    ended = pair.nodes.starts(pair.server)
     pair.nodes.start(pair.server)
+    eventually(lambda: pair.nodes.starts(pair.server) > ended, "the daemon has started again", 600, every=0.5)
 
 
 def speaker_killed(pair: Pair) -> None:
-    """SIGKILL to the server's speaker; its guard goes on."""
+    """SIGKILL to the server's speaker; its guard starts another one in its role, or gives the role up."""
+    ended = pair.nodes.starts(pair.server)
     pair.server.sh("pkill -KILL -f '[p]yvrrp.*run' -n")
+    eventually(lambda: pair.nodes.starts(pair.server) > ended, "there is a speaker again", 600, every=0.5)
 
 
 def replication_cut(pair: Pair) -> None:
     """The replication network lets nothing pass."""
     pair.lab.switches[1].part(pair.server.name, pair.standby.name)
     pair.pause()
-    pair.lab.switches[1].mend()
+    pair.mend()
 
 
 def service_cut(pair: Pair) -> None:
     """The nodes do not hear each other on the service network; both are heard by the client."""
     pair.lab.switches[0].part(pair.server.name, pair.standby.name)
     pair.pause()
-    pair.lab.switches[0].mend()
+    pair.mend()
 
 
 def both_cut(pair: Pair) -> None:
@@ -91,8 +101,7 @@ def both_cut(pair: Pair) -> None:
     for switch in pair.lab.switches:
         switch.part(pair.server.name, pair.standby.name)
     pair.pause()
-    for switch in pair.lab.switches:
-        switch.mend()
+    pair.mend()
 
 
 def server_cut_off(pair: Pair) -> None:
@@ -100,8 +109,7 @@ def server_cut_off(pair: Pair) -> None:
     for switch in pair.lab.switches:
         switch.isolate(pair.server.name)
     pair.pause()
-    for switch in pair.lab.switches:
-        switch.mend()
+    pair.mend()
 
 
 def service_cable(pair: Pair) -> None:

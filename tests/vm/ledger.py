@@ -86,28 +86,38 @@ class Ledger:
 
     def suffer(self, fault: Callable[[Pair], None], chance: random.Random) -> Line:
         """One fault, from a pair that is whole to one that is whole again."""
-        began, first = time.monotonic(), self.client.count()
-        trouble = ""
+        began, first, trouble = time.monotonic(), self.client.count(), ""
         try:
-            server = self.nodes.server()
-            assert server is not None
-            (standby,) = (each for each in self.nodes.machines if each is not server)
+            server, standby = self._whole()
+            began, first = time.monotonic(), self.client.count()
             fault(Pair(self.lab, self.nodes, server, standby, self._power, chance))
-            self._whole()
+            server, _ = self._whole()
+            trouble = self._lost(server)
         except (LabError, MachineError) as error:
             trouble = str(error)
         pause = self.client.longest_pause(max(0, first - 1))
-        return Line(fault.__name__, time.monotonic() - began, pause, trouble or self.lost())
+        return Line(fault.__name__, time.monotonic() - began, pause, trouble)
 
-    def lost(self) -> str:
+    def _whole(self) -> tuple[Machine, Machine]:
+        """Wait until one node serves, both are in sync, and the other one would take over; which is which."""
+        first, second = self.nodes.machines
+
+        def whole() -> bool:
+            server = self.nodes.server()
+            if server is None or not all(map(self.nodes.pair.in_sync, self.nodes.machines)):
+                return False
+            return self.nodes.is_standby(second if server is first else first)
+
+        eventually(whole, "the pair is whole", RECOVERED, every=0.5)
+        self.client.goes_on(RECOVERED)
+        return (first, second) if self.nodes.serves(first) else (second, first)
+
+    def _lost(self, server: Machine) -> str:
         """What is wrong with the records, or with who has written; empty: nothing."""
-        acknowledged, server = self.client.count(), self.nodes.server()
-        if server is None:
-            return "nobody serves"
         split = [str(each) for each in self.nodes.machines if "Split-Brain detected" in each.sh("dmesg")]
         if split:
             return f"DRBD has found a split brain: {', '.join(split)}"
-        return self.writers.trouble or judge_ledger(server, acknowledged)
+        return self.writers.trouble or judge_ledger(server, self.client.count())
 
     def told(self) -> dict[str, str]:
         """What the machines have said, by file name: consoles, the daemons' logs and the kernels' since their boot."""
@@ -118,14 +128,6 @@ class Ledger:
                 found[f"{machine}.dmesg"] = machine.sh("dmesg | tail -n 300")
                 found[f"{machine}.log"] = machine.sh("cat /tmp/log || true")
         return found
-
-    def _whole(self) -> None:
-        eventually(lambda: self.nodes.server() is not None, "one node serves", RECOVERED, every=0.5)
-        self.client.goes_on(RECOVERED)
-        self.nodes.pair.await_sync(RECOVERED)
-        server = self.nodes.server()
-        (standby,) = (each for each in self.nodes.machines if each is not server)
-        self.nodes.await_standby(standby, RECOVERED)
 
     def _power(self, machine: Machine, on: bool) -> None:
         """What the power switch says of a machine from now on."""

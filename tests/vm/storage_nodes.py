@@ -144,6 +144,10 @@ class StorageNodes:
         states = re.findall("DRBD: [A-Z]+ -> ([A-Z]+)", self.log(machine))
         return states[-1:] == ["BACKUP"]
 
+    def starts(self, machine: Machine) -> int:
+        """How often a speaker has come to the end of its start there, or was given up by its guard."""
+        return len(re.findall("DRBD: INIT -> |DRBD: removed ", self.log(machine)))
+
     def serves(self, machine: Machine) -> bool:
         """Whether the address is here."""
         return f"{VIP}\n" in machine.read("/proc/net/fib_trie")

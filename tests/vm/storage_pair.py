@@ -15,10 +15,10 @@ CONFIGURATION = """
 resource {resource} {{
     net {{
         protocol {protocol};
-        timeout 30;       # tenths of a second; a killed peer is noticed after 3 to 4 s
+        timeout 60;         # tenths of a second, as ping-timeout; a killed peer is noticed after 5 to 6 s
         connect-int 2;
         ping-int 2;
-        ping-timeout 10;
+        ping-timeout 30;    # 1 s is for machines that are awake: a busy host let no handshake come to its end
     }}
     disk {{
         c-plan-ahead 0;
