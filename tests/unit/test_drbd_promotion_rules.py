@@ -275,6 +275,15 @@ def test_rule_6_a_peer_whose_disk_is_gone_may_have_had_newer_data():
     assert "the disk at the peer is gone" in refused(seen(resource(peer_disk=DiskState.DISKLESS)))[6]
 
 
+def test_rule_6_a_bitmap_vouches_for_a_disk_whose_peer_s_is_gone_only_where_nobody_takes_over_by_silence():
+    gone = seen(resource(peer_disk=DiskState.DISKLESS), generations={"r0": (generation(bitmap=OLD),)})
+    assert refused(gone) == {}
+    witness = with_policy(takeover=Takeover.AVAILABILITY_FIRST, witness=True)
+    assert 6 in refused(replace(gone, witness=Witness(Word.REACHED, NOW)), witness), (
+        "the peer may have written after it"
+    )
+
+
 @pytest.mark.parametrize(
     ("members", "fencing", "told"),
     [
