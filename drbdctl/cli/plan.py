@@ -5,12 +5,23 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from drbdctl.cli import daemon
 from drbdctl.cli.daemon import ask
-from drbdctl.cli.storage import DONE, EPILOG, REFUSED, UNUSABLE, Unusable, add_storage, chosen, complain
-from drbdctl.failover.plan import Plan
+from drbdctl.cli.storage import (
+    DONE,
+    EPILOG,
+    NOT_RUNNING,
+    REFUSED,
+    UNUSABLE,
+    Handle,
+    Unusable,
+    add_storage,
+    chosen,
+    complain,
+)
 from drbdctl.failover.planner import plan_demote, plan_promote
 from pyvrrp.cli.run_dir import add_run_dir
 
@@ -28,47 +39,44 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--after-move", action="store_true", help="promote: as if the peer had handed over; the daemon here is asked"
     )
-    parser.add_argument("--json", action="store_true", help="with --after-move: write one JSON object")
+    parser.add_argument("--json", action="store_true", help="write one JSON object: steps, refusals")
     parser.add_argument("--instance", metavar="NAME", help="of the daemon with `instance NAME` in its configuration")
     add_run_dir(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the plan and return the exit status."""
-    if arguments.after_move:
-        return _after_move(arguments)
     try:
-        handle = chosen(arguments)
+        if arguments.after_move:
+            answer = ask(arguments, daemon.chosen(arguments), "after-move")
+        else:
+            answer = _plan(arguments, chosen(arguments))
+    except daemon.Unanswered as unanswered:
+        return unanswered.told("plan")
     except Unusable as error:
         complain("plan", error)
         return UNUSABLE
-    seen = asyncio.run(handle.look(True))
-    planner = plan_promote if arguments.what == "promote" else plan_demote
-    plan = planner(seen, handle.storage.group)
-    print("\n".join(lines(plan)))
-    return DONE if plan.allowed else REFUSED
-
-
-def _after_move(arguments: argparse.Namespace) -> int:
-    """What the daemon would do; it alone has watched the peer."""
-    try:
-        answer = ask(arguments, daemon.chosen(arguments), "after-move")
-    except daemon.Unanswered as unanswered:
-        return unanswered.told("plan")
     if arguments.json:
         print(json.dumps(answer, indent=2))
     else:
-        numbered = [f"{number}. {step}" for number, step in enumerate(answer["steps"], 1)]
-        refused = [f"refused: {each}" for each in answer["refusals"]]
-        print("\n".join([*refused, *(f"would: {each}" if refused else each for each in numbered)]))
+        print("\n".join(lines(answer["steps"], answer["refusals"])))
     return REFUSED if answer["refusals"] else DONE
 
 
-def lines(plan: Plan) -> list[str]:
+def _plan(arguments: argparse.Namespace, handle: Handle) -> dict[str, Any]:
+    """For a promotion the daemon is asked where it runs: it alone has watched the peer."""
+    if arguments.what == "promote":
+        try:
+            return dict(ask(arguments, handle.storage.name, "plan"))
+        except daemon.Unanswered as unanswered:
+            if unanswered.status != NOT_RUNNING:
+                complain("plan", unanswered)
+    seen = asyncio.run(handle.look(True))
+    planner = plan_promote if arguments.what == "promote" else plan_demote
+    return planner(seen, handle.storage.group).plain
+
+
+def lines(steps: Sequence[str], refusals: Sequence[str]) -> list[str]:
     """A plan as an operator reads it."""
-    found = [f"{number}. {planned}" for number, planned in enumerate(plan.steps, 1)]
-    if plan.done:
-        found = ["nothing to do"]
-    if plan.refusals:
-        found = [f"refused: {each}" for each in plan.refusals] + [f"would: {each}" for each in found]
-    return found
+    found = [f"{number}. {step}" for number, step in enumerate(steps, 1)] or ["nothing to do"]
+    return [f"refused: {each}" for each in refusals] + [f"would: {each}" if refusals else each for each in found]

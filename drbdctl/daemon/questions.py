@@ -1,4 +1,4 @@
-"""What the daemon answers about a storage and changes nothing: `drbdctl why`, `plan --after-move`, `fence-peer`."""
+"""What the daemon answers about a storage and changes nothing: `drbdctl why`, `plan`, `fence-peer`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from drbdctl.failover.machine import Failover
-from drbdctl.failover.planner import judge
+from drbdctl.failover.planner import judge, plan_promote
 from drbdctl.failover.seen import Seen
 from drbdctl.rehearsal.readiness import after_move, fingerprint
 from drbdctl.settings import Storage
@@ -20,12 +20,9 @@ def answer(machine: Failover, storage: Storage, words: Sequence[str]) -> object:
             return [each.plain for each in judge(_seen(machine, storage), storage.group, machine.budget)]
         case ["after-move"]:
             plan = after_move(_seen(machine, storage), storage, machine.budget)
-            return {
-                "steps": list(map(str, plan.steps)),
-                "refusals": list(map(str, plan.refusals)),
-                "fingerprint": fingerprint(storage),
-                "time": time.time(),
-            }
+            return {**plan.plain, "fingerprint": fingerprint(storage), "time": time.time()}
+        case ["plan"]:
+            return plan_promote(_seen(machine, storage), storage.group, machine.budget).plain
         case ["fence-peer", resource]:
             status, why = machine.fence_answer(resource)
             return {"status": status, "why": why}

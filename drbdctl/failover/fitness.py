@@ -65,10 +65,11 @@ def _missed(seen: Seen, sight: Sight) -> float:
 
 
 def serving(seen: Seen, group: Group) -> Fitness:
-    """Of a node that serves."""
+    """Of a node that serves; whether it is cut off it has to know even while DRBD can't be seen."""
+    cut_off = tuple(_cut_off(seen, group))
     if not seen.trusted:
-        return Fitness()
-    return Fitness(tuple(_broken(seen, group)), tuple(_degraded(seen, group)))
+        return Fitness(cut_off)
+    return Fitness((*_broken(seen, group), *cut_off), tuple(_degraded(seen, group)))
 
 
 def _broken(seen: Seen, group: Group) -> Iterator[Refusal]:
@@ -86,13 +87,19 @@ def _broken(seen: Seen, group: Group) -> Iterator[Refusal]:
     for service in group.services:
         if seen.services.get(service.name) is False:
             yield Refusal(11, service.name, "it does not work any more", "see its log", Until.MACHINE)
+
+
+def _cut_off(seen: Seen, group: Group) -> Iterator[Refusal]:
     if isolated(seen, group):
         why = "neither the peer nor the witness is reached, so the peer may take over"
         yield Refusal(5, "", why, "mend this node's network", Until.MACHINE)
 
 
 def isolated(seen: Seen, group: Group) -> bool:
-    """A Primary that the peer may take for dead: no connection, nobody heard, no witness, for isolation_interval."""
+    """A Primary that the peer may take for dead: no connection, nobody heard, no witness, for isolation_interval.
+
+    A connection that can't be seen is none: the peer counts on this node's giving up.
+    """
     policy, witness, heard = group.policy, seen.witness, last_heard(seen)
     if not policy.witness or policy.takeover is Takeover.PROVEN or witness is None or not group.managed:
         return False

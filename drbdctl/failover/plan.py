@@ -7,6 +7,7 @@ shrinks until nothing is left, whatever was found half done. There is no step fo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from drbdctl.failover.group import Mount
 from drbdctl.failover.refusal import Refusal
@@ -123,6 +124,11 @@ class Plan:
     def allowed(self) -> bool:
         """Nothing is in the way."""
         return not self.refusals
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """JSON-ready: `steps` and `refusals`, sentences."""
+        return {"steps": list(map(str, self.steps)), "refusals": list(map(str, self.refusals))}
 
     @property
     def done(self) -> bool:

@@ -9,7 +9,6 @@ was silent on VRRP while DRBD still had it on the line is alive and can't be hea
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from operator import or_
 
 from drbdctl.failover.evidence import Link, Sight, Word
 from drbdctl.failover.group import Group, GroupResource, Takeover
@@ -41,15 +40,15 @@ def _proofs(seen: Seen, group: Group, resource: GroupResource) -> Iterator[Refus
         yield from proof(seen, group, resource)
     elif not _quorate(seen, resource):
         for volume in resource.volumes:
-            yield from _unvouched(seen, resource, volume.number)
+            yield from _unvouched(seen, group, resource, volume.number)
 
 
-def _unvouched(seen: Seen, resource: GroupResource, volume: int) -> Iterator[Refusal]:
+def _unvouched(seen: Seen, group: Group, resource: GroupResource, volume: int) -> Iterator[Refusal]:
     """DRBD compares two disks when they connect; where one is gone, the other may be the older one."""
     found = seen.resource(resource.name)
     here, identifiers = device(found, volume), seen.generation(resource, volume)
     has_disk = here is not None and here.disk is DiskState.UP_TO_DATE
-    written_here = has_disk and identifiers is not None and identifiers.wrote_alone
+    written_here = has_disk and identifiers is not None and identifiers.wrote_alone and group.bitmap_proves(resource)
     if compared(found, volume) or volume in seen.sight(resource.name).complete or written_here:
         return
     where = "at the peer" if has_disk else "here"
@@ -149,21 +148,11 @@ def proof(seen: Seen, group: Group, resource: GroupResource) -> Iterator[Refusal
     elif len(identifiers) < len(found):
         why = "its generation identifiers can't be read, and nothing else tells old data from new"
         yield Refusal(6, name, why, f"see `drbdadm get-gi {name}`", Until.MACHINE)
-    elif _wrote_alone(identifiers) and group.bitmap_proves(resource):
+    elif all(each.wrote_alone for each in identifiers) and group.bitmap_proves(resource):
         yield f"{name}: its bitmap UUID says that this node wrote alone last"
     else:
         stale = _stale(seen, resource, identifiers)
         yield from (stale,) if stale is not None else _exclusive(seen, group, resource)
-
-
-def _wrote_alone(volumes: Sequence[Generation]) -> bool:
-    """A bitmap UUID in each; with 9 only where something was written, and the others went down Primary and alone.
-
-    The flags alone prove nothing: who was Primary and connected when its power failed has them, and its peer took over.
-    """
-    went_down_alone = ((each.primary or each.crashed_primary) and not each.connected for each in volumes)
-    alone = [each.wrote_alone for each in volumes]
-    return any(alone) and all(map(or_, alone, went_down_alone))
 
 
 def _quorate(seen: Seen, resource: GroupResource) -> bool:

@@ -143,6 +143,7 @@ def here(tmp_path: Path, monkeypatch) -> Path:
 @pytest.mark.parametrize("verb", [("plan", "promote"), ("why",), ("promote",)])
 def test_each_thing_that_is_missing_is_a_sentence(here, capsys, verb, monkeypatch):
     monkeypatch.setattr("drbdctl.cli.why.ask", _nobody)
+    monkeypatch.setattr("drbdctl.cli.plan.ask", _nobody)
     monkeypatch.setattr("drbdctl.steps.transaction.LOCKS", here.parent)
     assert main([*verb, "-f", str(here)]) == 1
     out, err = capsys.readouterr()

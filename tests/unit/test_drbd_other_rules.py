@@ -301,6 +301,10 @@ def test_an_isolated_primary_gives_up_where_the_peer_takes_over():
     group = with_policy(takeover=Takeover.AVAILABILITY_FIRST, witness=True)
     assert faults(isolated, group) == {5: ": neither the peer nor the witness is reached, so the peer may take over"}
     assert faults(isolated, with_policy(group, takeover=Takeover.PROVEN)) == {}, "nobody takes over by silence"
+    blind = replace(isolated, status=Status(), gap="drbdsetup: no answer", sights={})
+    assert faults(blind, group).keys() == {5}, "the peer counts on it, whether or not DRBD can be seen"
+    reached = replace(blind, witness=Witness(Word.REACHED, NOW, NOW))
+    assert faults(reached, group) == {}, "not to see DRBD alone is no reason"
 
 
 def test_rules_24_and_25_what_the_machine_lacks():

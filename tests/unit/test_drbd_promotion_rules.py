@@ -198,7 +198,8 @@ def test_rule_6_a_bitmap_in_one_volume_of_two_is_no_proof():
     identifiers = {"r0": (generation(bitmap=OLD), generation())}
     assert 6 in refused(seen(found, generations=identifiers), group)
     crashed = {"r0": (generation(bitmap=OLD), generation(crashed_primary=True))}
-    assert refused(seen(found, generations=crashed), group) == {}
+    told = refused(seen(found, generations=crashed), group)[6]
+    assert told, "the disk of that volume may have been gone, and its writes at the peer only"
 
 
 def test_rule_6_the_crashed_flag_alone_is_no_proof():
@@ -272,6 +273,15 @@ def test_rule_6_with_protocol_a_or_b_the_last_writes_may_be_missing(protocol):
 
 def test_rule_6_a_peer_whose_disk_is_gone_may_have_had_newer_data():
     assert "the disk at the peer is gone" in refused(seen(resource(peer_disk=DiskState.DISKLESS)))[6]
+
+
+def test_rule_6_a_bitmap_vouches_for_a_disk_whose_peer_s_is_gone_only_where_nobody_takes_over_by_silence():
+    gone = seen(resource(peer_disk=DiskState.DISKLESS), generations={"r0": (generation(bitmap=OLD),)})
+    assert refused(gone) == {}
+    witness = with_policy(takeover=Takeover.AVAILABILITY_FIRST, witness=True)
+    assert 6 in refused(replace(gone, witness=Witness(Word.REACHED, NOW)), witness), (
+        "the peer may have written after it"
+    )
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from drbdctl.cli import daemon as cli_daemon
-from drbdctl.cli import fence_peer, main, move, promote, telling, verify
+from drbdctl.cli import fence_peer, main, move, plan, promote, telling, verify
 from drbdctl.status.state import Connection, Device, PeerDevice, Progress, Resource, Status
 from drbdctl.status.words import ConnectionState, DiskState, ReplicationState, Role
 from drbdctl.steps.command import Outcome
@@ -86,6 +86,16 @@ def test_plan_after_move(daemon, capsys):
     assert main(["plan", "promote", "--after-move"]) == 1
     assert capsys.readouterr().out == "refused: r0: no (rule 2)\nwould: 1. promote r0: x\n"
     assert daemon.asked == [["S", "after-move"]] * 2
+
+
+def test_plan_promote_is_the_daemon_s_where_one_runs(daemon, monkeypatch, capsys):
+    monkeypatch.setattr(plan, "chosen", lambda _: SimpleNamespace(storage=SimpleNamespace(name="S")))
+    daemon.answer = {"steps": [], "refusals": ["r0: the peer is not connected, and was heard on eth0 (rule 5)"]}
+    assert main(["plan", "promote"]) == 1
+    assert capsys.readouterr().out == (
+        "refused: r0: the peer is not connected, and was heard on eth0 (rule 5)\nwould: nothing to do\n"
+    )
+    assert daemon.asked == [["S", "plan"]]
 
 
 # --- the operator's last word ----------------------------------------------------------------------------------------

@@ -294,7 +294,7 @@ class Replica:
             return
         alone = not talks or self.peer.state[n] is DiskState.DISKLESS
         users = [each for each in ((self, self.peer) if talks else (self,)) if each.primary[n]]
-        if self.frozen or (alone and any(each.exposed[n] != self.disks[n].current for each in users)):
+        if alone and any(each.exposed[n] != self.disks[n].current for each in users):
             self.broken[n] = True
             self.host.later(2.0, lambda: self.attach(n))
             return
