@@ -48,7 +48,7 @@ def test_the_tracker_reports_each_probe(run: Run) -> None:
             assert (status["healthy"], status["failed"], status["detail"]) == (False, 1, last[1])
             assert status["passed"] >= 1
             assert status["name"] == "www.example.com"
-            assert 0 < status["latency"] < 0.5
+            assert status["latency"] > 0
 
     run(main())
 
@@ -63,5 +63,5 @@ def test_probes_start_an_interval_apart_and_never_overlap(run: Run) -> None:
             task.cancel()
         return (times[3] - times[0]) / 3
 
-    assert 0.14 < run(pace(interval=0.15, longest=0.1)) < 0.22, "from start to start, not from end to start"
+    assert 0.59 < run(pace(interval=0.6, longest=0.5)) < 1.0, "from start to start, not from end to start"
     assert run(pace(interval=0.02, longest=0.1)) > 0.09, "one after the other"
