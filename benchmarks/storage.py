@@ -34,7 +34,7 @@ from tests.vm.storage_pair import StoragePair
 
 PUBLISHED = {("unconnected", 1): 84, ("connected, C", 1): 60, ("connected, C", 4): 52, ("connected, A", 1): 74}
 "percent of the bare device: iozone, a file of 4 GB on XFS, one disk and 1 Gbit/s, about 2008"
-SECONDS = 10
+SECONDS = 5
 ADVERT_INT = 1
 PIECE = 44
 "MiB of the disk that DRBD has; as much beside it is the bare device"
