@@ -512,7 +512,14 @@ def test_status_from_something_else_is_4_and_one_line(tmp_path, capsys, answer):
 
 def test_watching_goes_on_until_interrupted_also_while_the_daemon_is_away(tmp_path):
     command = [sys.executable, "-m", "pyvrrp", "status", "--json", "--watch", "0.1", "--run-dir", tmp_path]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a shell's `&` has it ignored
+    ) as watching:
         assert "is not running" in watching.stderr.readline()
         with served(tmp_path, instance()):
             lines = [json.loads(watching.stdout.readline()) for _ in range(2)]
