@@ -21,7 +21,7 @@ def alone() -> Iterator[None]:
 def test_the_demo_shows_four_failures_and_the_comparison(tmp_path: Path) -> None:
     began = time.monotonic()
     text = demo_runs.told(SCENARIO, tmp_path)
-    assert time.monotonic() - began < 90
+    assert time.monotonic() - began < 180
 
     felt = re.findall(r"(dns\d) answers now: (?:no answer for ([\d.]+) s|no gap), (\d+) of (\d+) queries lost", text)
     assert [by for by, *_ in felt] == ["dns2", "dns1", "dns2", "dns1"], text
