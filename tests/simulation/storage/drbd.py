@@ -377,7 +377,8 @@ class Pair:
         if cut != self._cut or not self.path() or not ready:
             return
         one, other = self.replicas
-        if self._exposed_other_data(one) or self._exposed_other_data(other):
+        two = any(a and b for a, b in zip(one.primary, other.primary, strict=True))
+        if two or self._exposed_other_data(one) or self._exposed_other_data(other):
             cluster = one.host.cluster
             cluster.at(cluster.now + 2.0, self.look)
             return
