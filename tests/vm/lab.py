@@ -41,12 +41,12 @@ class Lab:
             switch.close()
         self._directory.cleanup()
 
-    def start(self, *names: str, systemd: bool = False, memory: int = 256) -> Sequence[Machine]:
+    def start(self, *names: str, systemd: bool = False, memory: int = 256, disk_rate: int = 0) -> Sequence[Machine]:
         """Start machines by name, and wait until they are up."""
         started = []
         for number, name in enumerate(names, len(self.machines) + 1):
             machine = Machine(name, number, self.path, self._image, self.switches, project=self._project)
-            machine.systemd, machine.memory = systemd, memory
+            machine.systemd, machine.memory, machine.disk_rate = systemd, memory, disk_rate
             started.append(machine)
         self.machines += started
         hosts = {each.name: each.address for each in self.machines}

@@ -65,6 +65,8 @@ class Machine:
         self.console = directory / f"{name}.console"
         self.memory = 256
         "MiB"
+        self.disk_rate = 0
+        "bytes a second that /dev/vdb takes at most; 0: as many as it can"
         self.systemd = False
         "process 1 is systemd, and not a shell that starts nothing"
         self.hosts: Mapping[str, str] = {}
@@ -95,7 +97,8 @@ class Machine:
         words = f"{_KERNEL} vm.name={self.name} vm.ip={self.address}/24 vm.hosts={hosts}"
         words += " vm.systemd" if self.systemd else ""
         agent = self._directory / f"{self.name}.agent"
-        drives = [(self._image.root, "read-only=on,file.locking=off"), (self._disk, "cache=writeback")]
+        rate = f",throttling.bps-write={self.disk_rate}" if self.disk_rate else ""
+        drives = [(self._image.root, "read-only=on,file.locking=off"), (self._disk, f"cache=writeback{rate}")]
         if self._project is not None:
             drives.append((self._project, "read-only=on,file.locking=off"))
         argv = [

@@ -33,7 +33,7 @@ while [ $(lvs --noheadings -o data_percent vg/pool | cut -d. -f1) -lt 91 ]; do
     dd if=/dev/urandom of=/dev/vg/other bs=1M count=2 seek=$((i * 2)) conv=fsync,notrunc status=none; i=$((i + 1))
 done"""
 SLOW = """#!/bin/sh
-case " $* " in *" backup "*) sleep 300; exit 1;; esac
+case " $* " in *" backup "*) sleep 900; exit 1;; esac
 exec /usr/bin/restic "$@"
 """
 
@@ -68,11 +68,11 @@ def snapshots(machine: Machine) -> list[str]:
 
 
 def backup(machine: Machine, *words: str, check: bool = True) -> str:
-    return machine.run("drbdctl", "backup", *words, check=check, timeout=120).output
+    return machine.run("drbdctl", "backup", *words, check=check, timeout=600).output
 
 
 def ended(machine: Machine, *words: str) -> tuple[int, str]:
-    done = machine.run("drbdctl", "backup", *words, check=False, timeout=120)
+    done = machine.run("drbdctl", "backup", *words, check=False, timeout=600)
     return done.status, done.output
 
 
@@ -88,7 +88,7 @@ def restored(machine: Machine, path: str) -> str:
 def slow_run(machine: Machine) -> None:
     machine.put("/usr/local/bin/restic", SLOW, mode=0o755)
     machine.background(["drbdctl", "backup", "run"], "/tmp/run")
-    eventually(lambda: "sleep 300" in machine.sh("ps ax"), "restic reads", 60, every=0.5)
+    eventually(lambda: "sleep 900" in machine.sh("ps ax"), "restic reads", 240, every=0.5)
 
 
 def test_the_secondary_makes_it_from_a_snapshot_and_a_sample_is_read_back(start) -> None:
@@ -125,7 +125,7 @@ def test_a_sync_target_is_refused_and_what_it_was_is_kept_until_the_resync_ends(
     for node in (n1, n2):
         node.sh("drbdadm disk-options --c-plan-ahead=0 --resync-rate=200k r0")
     n2.sh("drbdadm connect r0")
-    eventually(lambda: "cs:SyncTarget" in pair.proc(n2), "the resync runs", 60, every=0.2)
+    eventually(lambda: "cs:SyncTarget" in pair.proc(n2), "the resync runs", 240, every=0.2)
     code, said = ended(n2, "run")
     assert code == 1
     assert "r0/0 is Inconsistent here" in said
@@ -136,8 +136,8 @@ def test_a_sync_target_is_refused_and_what_it_was_is_kept_until_the_resync_ends(
     assert status(n2)["last_ok"] is False
     for node in (n1, n2):
         node.sh("drbdadm disk-options --c-plan-ahead=0 --resync-rate=200M r0")
-    eventually(lambda: "ds:UpToDate/UpToDate" in pair.proc(n2), "it has ended", 90, every=0.5)
-    eventually(lambda: not snapshots(n2), "the snapshot is gone", 30, every=0.5)
+    eventually(lambda: "ds:UpToDate/UpToDate" in pair.proc(n2), "it has ended", 300, every=0.5)
+    eventually(lambda: not snapshots(n2), "the snapshot is gone", 120, every=0.5)
     backup(n2, "run")
     assert restored(n2, "/volume-0/mail/inbox") == "precious\n"
 
@@ -156,12 +156,12 @@ def test_a_run_that_is_killed_leaves_nothing_after_the_next_one(start) -> None:
     assert "the last run was killed before its end; the next one removes what it left" in status(n2)["alarms"]
     said = backup(n2, "run")
     assert "which a killed run left" in said
-    assert (snapshots(n2), "sleep 300" in n2.sh("ps ax")) == ([], False)
+    assert (snapshots(n2), "sleep 900" in n2.sh("ps ax")) == ([], False)
 
     slow_run(n2)
     n2.sh("pkill -TERM -o -f '[d]rbdctl backup run'")
-    eventually(lambda: not snapshots(n2), "a run that is told to end undoes what it did", 30, every=0.2)
-    eventually(lambda: "drbdctl backup run" not in n2.sh("ps ax"), "and is gone", 10, every=0.2)
+    eventually(lambda: not snapshots(n2), "a run that is told to end undoes what it did", 120, every=0.2)
+    eventually(lambda: "drbdctl backup run" not in n2.sh("ps ax"), "and is gone", 60, every=0.2)
     assert status(n2)["last_run"]["why"] == "it was told to end, and has undone what it had begun"
 
 
@@ -172,7 +172,7 @@ def test_thin_volumes_with_xfs(start) -> None:
     assert restored(n2, "/volume-0/mail/inbox") == "precious\n"
     assert "restored and compared" in backup(n2, "verify")
     assert snapshots(n2) == []
-    n2.sh(FILL_POOL, timeout=120)
+    n2.sh(FILL_POOL, timeout=600)
     code, said = ended(n2, "run")
     assert code == 1
     assert "the thin pool vg/pool is full" in said

@@ -13,7 +13,6 @@ def networks() -> int:
     return 2
 
 
-@pytest.mark.timeout(1800)
 def test_nothing_is_lost_and_never_do_two_write(lab) -> None:
     ledger, chance = Ledger(lab), Random(3)
     for fault in (power_of_the_server, both_cut, planned_move, server_frozen, disk_of_the_server):
