@@ -30,6 +30,7 @@ from tests.vm.image import Image, Unavailable, image
 from tests.vm.lab import Lab, pack
 from tests.vm.ledger import Ledger
 from tests.vm.machine import Machine
+from tests.vm.storage_nodes import PRIORITY
 from tests.vm.storage_pair import StoragePair
 
 PUBLISHED = {("unconnected", 1): 84, ("connected, C", 1): 60, ("connected, C", 4): 52, ("connected, A", 1): 74}
@@ -38,6 +39,7 @@ SECONDS = 6
 DISK_RATE = 3_000_000
 "bytes a second: to the 11 MB/s of the machines' network as the published disk's 29 MB/s were to 1 Gbit/s"
 ADVERT_INT = 1
+MASTER_DOWN_INTERVAL = 3 * ADVERT_INT + (256 - (PRIORITY - 10)) / 256
 PIECE = 44
 "MiB of the disk that DRBD has; as much beside it is the bare device"
 FIO = (
@@ -140,7 +142,7 @@ def failover(machines: Image, project: Path, rounds: int) -> dict[str, list[floa
     found: dict[str, list[float]] = {}
     with Lab(machines, project, networks=2) as lab:
         ledger, chance = Ledger(lab, ADVERT_INT), Random(1)
-        for fault, bar in ((planned_move, 3.0), (power_of_the_server, 3.61 * ADVERT_INT + 4)):
+        for fault, bar in ((planned_move, 3.0), (power_of_the_server, MASTER_DOWN_INTERVAL + 4)):
             lines = [ledger.suffer(fault, chance) for _ in range(rounds)]
             found[fault.__name__] = pauses = [line.pause for line in lines]
             trouble = "; ".join(line.trouble for line in lines if line.trouble)

@@ -12,6 +12,8 @@ from harness.cluster import PRIORITIES, Cluster, Node
 Act = Callable[[Cluster, Node], None]
 PREEMPTED_OUTAGE, PREEMPTED_BOTH = 0.03, 0.05
 "what it may cost when a node comes back and takes the address over (the bars of a switchover)"
+HEALED = 1.05
+"two MASTERs hear each other within one advert_int; then the address has to be taken off"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +99,7 @@ FAULTS = (
         outage=0.1,
         waits=True,
         both=0.5,
-        both_after=1.0,
+        both_after=HEALED,
         deadly=True,
         process=True,
     ),
@@ -118,7 +120,7 @@ FAULTS = (
         lasts=(0.5, 8.0),
         outage=0.05,
         waits=True,
-        both_after=1.0,
+        both_after=HEALED,
         deadly=True,
         apart=True,
         network=True,

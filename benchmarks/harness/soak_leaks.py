@@ -74,7 +74,7 @@ class Leaks:
     """Samples the daemons; only while nothing happens, so that the same is expected each time."""
 
     def __init__(self) -> None:
-        self.lives: dict[tuple[str, int], Life] = {}
+        self.lives: dict[tuple[str, str, int], Life] = {}
         self.findings: list[str] = []
         self._expected: dict[str, int] = {}
         "processes of a node"
@@ -90,7 +90,7 @@ class Leaks:
                 role = (
                     "speaker" if pid == speaking else "guard" if node.process and pid == node.process.pid else "helper"
                 )
-                self.lives.setdefault((name, pid), Life(name, role, pid)).samples.append(sample)
+                self.lives.setdefault((name, role, pid), Life(name, role, pid)).samples.append(sample)
         expected = self._expected.setdefault(name, len(found))
         if len(found) != expected:
             self.findings.append(f"{name}: {len(found)} processes, there were {expected} at the beginning")

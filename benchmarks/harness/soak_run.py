@@ -198,7 +198,8 @@ class Soak:
         episode.strikes.append(strike)
         if was_master or self._down:
             strike.outage, strike.both = fault.outage + (self._wait(name) if fault.waits else 0.0), fault.both
-        if fault.speaker and self._down and not was_master:
+        nobody = self._down or not self.cluster.observer.holders()
+        if fault.speaker and nobody and not was_master:
             strike.outage += BACK_IN_TIME
         if fault.falls:
             if was_master and strike.begin < self._fell.get(name, -inf) + STABLE:

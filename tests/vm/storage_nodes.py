@@ -16,6 +16,8 @@ DRBDCTL = "PYTHONPATH=/opt/project:/opt/project/site exec python3 -m drbdctl"
 PYVRRP = "PYTHONPATH=/opt/project:/opt/project/site exec python3 -m pyvrrp"
 ADVERT_INT = 4
 "seconds; with less, machines on a busy host miss what is due"
+PRIORITY = 250
+"of the first; the other has 10 less. A hand-over waits for Skew_Time, which is short at high priorities"
 CONFIGURATION = """
 global_defs {{
     guard_timeout 30    # an emulated processor, and others on the real one
@@ -87,7 +89,7 @@ class StorageNodes:
         self.advert_int = advert_int
         self.second_network = len(self.machines[0].addresses) > 1
         self.more = more + (" networks REPLICATION" if self.second_network else "")
-        self.pair = StoragePair(self.machines, disk=disk)
+        self.pair = StoragePair(self.machines, disk=disk, ping_timeout=min(30, 10 * advert_int))
         self.pair.create()
         first = self.machines[0]
         first.sh("drbdadm primary r0; mount /dev/drbd0 /mnt/data; mkdir /mnt/data/share; umount /mnt/data")
@@ -97,7 +99,7 @@ class StorageNodes:
 
     def configure(self, machine: Machine) -> None:
         """Write keepalived.conf, as after each boot."""
-        known = {"priority": 100 - 10 * self.machines.index(machine), "advert_int": self.advert_int}
+        known = {"priority": PRIORITY - 10 * self.machines.index(machine), "advert_int": self.advert_int}
         text = CONFIGURATION.format(vip=VIP, more=self.more, **known)
         if self.second_network:
             text += SECOND_NETWORK.format(**known)

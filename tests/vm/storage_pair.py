@@ -15,10 +15,10 @@ CONFIGURATION = """
 resource {resource} {{
     net {{
         protocol {protocol};
-        timeout 60;         # tenths of a second, as ping-timeout; a killed peer is noticed after 5 to 6 s
+        timeout {timeout};         # tenths of a second, as ping-timeout
         connect-int 2;
         ping-int 2;
-        ping-timeout 30;    # 1 s is for machines that are awake: a busy host let no handshake come to its end
+        ping-timeout {ping_timeout};    # 1 s is for machines that are awake: no handshake ends on a busy host
     }}
     disk {{
         c-plan-ahead 0;
@@ -35,11 +35,14 @@ resource {resource} {{
 class StoragePair:
     """The resource on two machines; what it says of itself is the kernel's."""
 
-    def __init__(self, machines: Sequence[Machine], *, protocol: str = "C", disk: str = "/dev/vdb") -> None:
-        """It replicates on the last network that the machines have."""
+    def __init__(
+        self, machines: Sequence[Machine], *, protocol: str = "C", disk: str = "/dev/vdb", ping_timeout: int = 30
+    ) -> None:
+        """It replicates on the last network that the machines have; `ping_timeout` is in tenths of a second."""
         self.machines = tuple(machines)
         hosts = "".join(f"    on {machine} {{ address {machine.addresses[-1]}:7789; }}\n" for machine in self.machines)
-        self.configuration = CONFIGURATION.format(resource=RESOURCE, protocol=protocol, disk=disk, hosts=hosts)
+        times = {"timeout": 2 * ping_timeout, "ping_timeout": ping_timeout}
+        self.configuration = CONFIGURATION.format(resource=RESOURCE, protocol=protocol, disk=disk, hosts=hosts, **times)
 
     def create(self, *, file_system: str = "ext4") -> None:
         """Make the resource and a file system on it; both disks are blank, so nothing needs to be synchronised."""
