@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-_ROUNDING = 1e-6
-"of an interval: a start that is late by less was meant to be on time"
+_ROUNDING = 0.01
+"of an interval: a timer may fire a little early, and the run that it has begun is not made twice"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
