@@ -1,6 +1,6 @@
 """What DRBD costs a writer, and what a fail-over costs a client, in virtual machines with Debian's DRBD and NFS server.
 
-usage: python benchmarks/storage.py [--rounds 3] [--only write,failover] [--json FILE]
+usage: python benchmarks/storage.py [--rounds 3] [--only write,failover] [--disk-rate BYTES] [--json FILE]
 
 Write throughput by fio on a bare device, on DRBD without its peer, and connected with protocol C and A, with one and
 four threads, as shares of the bare device with one thread beside those of the published measurement; the longest pause
@@ -37,7 +37,7 @@ PUBLISHED = {("unconnected", 1): 84, ("connected, C", 1): 60, ("connected, C", 4
 "percent of the bare device: iozone, a file of 4 GB on XFS, one disk and 1 Gbit/s, about 2008"
 SECONDS = 6
 DISK_RATE = 3_000_000
-"bytes a second: to the 11 MB/s of the machines' network as the published disk's 29 MB/s were to 1 Gbit/s"
+"bytes a second that the disk takes, 0: as many as it can. To the 11 MB/s of the machines' network as the published disk's 29 MB/s were to 1 Gbit/s"
 ADVERT_INT = 1
 MASTER_DOWN_INTERVAL = 3 * ADVERT_INT + (256 - (PRIORITY - 10)) / 256
 PIECE = 44
@@ -56,6 +56,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="write,failover", metavar="PART,...")
+    parser.add_argument("--disk-rate", type=int, default=DISK_RATE, metavar="BYTES")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every single figure there")
     arguments = parser.parse_args()
     try:
@@ -67,7 +68,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as directory:
         project = pack(Path(directory) / "project.ext4")
         if "write" in arguments.only:
-            written = write(machines, project, arguments.rounds)
+            written = write(machines, project, arguments.rounds, arguments.disk_rate)
             print_throughput(written)
             figures["write"] = {f"{name}, {threads}": values for (name, threads), values in written.items()}
         if "failover" in arguments.only:
@@ -80,11 +81,11 @@ def main() -> int:
 # --- throughput ------------------------------------------------------------------------------------------------------
 
 
-def write(machines: Image, project: Path, rounds: int) -> Throughput:
+def write(machines: Image, project: Path, rounds: int, disk_rate: int) -> Throughput:
     """MiB/s of each kind of device and number of threads, as often as there are rounds."""
     found: dict[tuple[str, int], list[float]] = defaultdict(list)
     with Lab(machines, project) as lab:
-        n1, n2 = lab.start("n1", "n2", disk_rate=DISK_RATE)
+        n1, n2 = lab.start("n1", "n2", disk_rate=disk_rate)
         for machine in (n1, n2):
             tables = enumerate(("replicated", "bare"))
             slices = [
@@ -147,15 +148,15 @@ def failover(machines: Image, project: Path, rounds: int) -> dict[str, list[floa
             found[fault.__name__] = pauses = [line.pause for line in lines]
             trouble = "; ".join(line.trouble for line in lines if line.trouble)
             paused = f"longest pause {median(pauses):.1f} / {max(pauses):.1f} s (median / max of {rounds})"
-            print(f'\n{fault.__name__}: {paused}, bar {bar:.1f}, published "typically < 30 s" {trouble}')
-        for step, seconds in sorted(steps(ledger).items()):
-            found[step] = seconds
-            print(f"  {step}: {median(seconds):.2f} / {max(seconds):.2f} s, {len(seconds)} times")
+            print(f'\n{fault.__name__}: {paused}, bar {bar:.1f}, published "typically < 30 s" {trouble}', flush=True)
+            for step, seconds in sorted(steps(ledger).items()):
+                found[f"{fault.__name__}, {step}"] = seconds
+                print(f"  {step}: {median(seconds):.2f} / {max(seconds):.2f} s, {len(seconds)} times", flush=True)
     return found
 
 
 def steps(ledger: Ledger) -> dict[str, list[float]]:
-    """What each step has taken, of the daemons that have not lost their power since."""
+    """What each step has taken so far, of the daemons that have not lost their power since."""
     found = defaultdict(list)
     for machine in ledger.nodes.machines:
         for step, seconds in STEP.findall(ledger.nodes.log(machine)):

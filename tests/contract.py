@@ -36,12 +36,16 @@ class Contract:
         self.addresses = False
         self.gates = False
         "the last wish: open"
+        self.advertises = False
+        "it has said that it is MASTER, and not yet that it is not"
         self._before = (State.INIT, Phase.RELEASING)
 
     def check(self, actions: Sequence[Action]) -> None:
         """The actions, in their order, make sense in an environment that has carried out all before them."""
         for action in actions:
             self._carry_out(action)
+        if self.router.state is State.MASTER and self.router.phase is Phase.WAITING:
+            self.advertises = False
         self._in_step()
         self._before = (self.router.state, self.router.phase)
 
@@ -49,14 +53,16 @@ class Contract:
         router = self.router
         match action:
             case SendAdvertisement(0):
-                before, phase = self._before
+                before, _ = self._before
                 assert before is State.MASTER, "gives up what it does not have"
-                assert phase is not Phase.HANDING_OVER, "gives up twice"
+                assert self.advertises, "gives up what it never said it had, or twice"
+                self.advertises = False
                 assert router.state is not State.MASTER or router.phase is Phase.HANDING_OVER, "gives up and goes on"
             case SendAdvertisement(priority):
                 assert State.MASTER in (self._before[0], router.state), "advertises without being MASTER"
                 assert router.state is not State.MASTER or router.phase is not Phase.HANDING_OVER, "gave up just now"
                 assert 1 <= priority <= 255
+                self.advertises = True
             case OpenGates():
                 assert not self.gates, "opens open gates"
                 assert not self.addresses, "opens gates behind addresses that are up"
@@ -95,9 +101,11 @@ class Contract:
             assert self.told is State.MASTER or not self.addresses
             assert self.told in (State.MASTER, State.BACKUP)
             assert router.phase is not Phase.RELEASING or not self.gates
-            assert (Timer.ADVER in router.timers) is not handing_over, "who is MASTER advertises"
-            assert (Timer.GATE in router.timers) is (router.phase in (Phase.ACQUIRING, Phase.RELEASING))
+            assert self.advertises or router.phase in (Phase.WAITING, Phase.HANDING_OVER, Phase.RELEASING)
+            assert (Timer.ADVER in router.timers) is self.advertises, "who says that it is MASTER goes on saying so"
+            assert (Timer.GATE in router.timers) is (router.phase not in (Phase.SERVING, Phase.HANDING_OVER))
         else:
+            self.advertises = False
             assert self.told is router.state, f"is {router.state} and never said so"
             assert not self.gates
         if router.state in (State.BACKUP, State.MASTER):

@@ -10,7 +10,7 @@ import logging
 import sys
 import time
 from collections import deque
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import assert_never
@@ -72,6 +72,8 @@ class StorageRunner:
         self.alarm = ""
         "what somebody should come and look at"
         self.tally = Tally()
+        self.hindered: Callable[[bool], None] = lambda _: None
+        "see pyvrrp.daemon.plugins.Contested"
         self._lost = ""
         "why it does not serve although the addresses are up: a process that took the role over found it so"
         self._instances = tuple(instances)
@@ -253,6 +255,8 @@ class StorageRunner:
                     _LOG.warning("%s: %s", self.name, what)
                 case _:
                     assert_never(action)
+        if self._opening is not None:
+            self.hindered(self.machine.hindered)
         self._arm()
 
     def _answer(self, waiting: asyncio.Future[None] | None, why: str = "") -> None:

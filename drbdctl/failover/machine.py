@@ -126,6 +126,14 @@ class Failover:
             case _:
                 assert_never(self.phase)
 
+    @property
+    def hindered(self) -> bool:
+        """It is to serve, can't begin, and for what it knows the peer may serve: it must not be made to give way."""
+        begun = self.running is not None or (bool(self.plan.steps) and not self.plan.refusals)
+        return (
+            self.phase is Phase.PROMOTING and not begun and (self.seen is None or self.seen.peer_may_serve(self.group))
+        )
+
     def fence_answer(self, resource: str) -> tuple[int, str]:
         """Exit status and sentence for `drbdctl fence-peer`: 5 while a promotion that was allowed is under way.
 

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from drbdctl.failover.evidence import Network, Sight, Witness
-from drbdctl.failover.group import GroupResource
+from drbdctl.failover.group import Group, GroupResource
 from drbdctl.failover.refusal import Refusal
 from drbdctl.status.generation import Generation
+from drbdctl.status.peers import connected, peer_is_primary
 from drbdctl.status.state import Resource, Status
 from drbdctl.status.words import Role
 
@@ -104,6 +105,13 @@ class Seen:
         """No volume is Primary here: all are Secondary, or the resource is not configured in the kernel."""
         gone = self.trusted and self.status.resource(resource.name) is None
         return gone or (self.trusted and self._roles(resource) == {Role.SECONDARY})
+
+    def peer_may_serve(self, group: Group) -> bool:
+        """Nothing is Primary here, and the peer may be: it is, or it can't be seen."""
+        if any(self.primary(each) for each in group.managed):
+            return False
+        peers = [self.resource(each.name) for each in group.managed]
+        return any(peer_is_primary(each) or not connected(each) for each in peers)
 
     def demoted(self, resource: GroupResource) -> bool:
         """A volume is known not to be Primary any more, or the resource is gone; an unknown word says nothing."""

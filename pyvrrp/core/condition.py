@@ -110,18 +110,38 @@ class Condition:
     @property
     def claims(self) -> bool:
         """MASTER and not leaving; who is leaving goes through with it, whatever the others do meanwhile."""
-        return self._in_phase(Phase.ACQUIRING) or self.serving
+        return self._in_phase(Phase.WAITING, Phase.ACQUIRING, Phase.SERVING)
 
     @property
     def _fault(self) -> tuple[Reason, str]:
         return Reason.GATE_FAILED if self._gate_fault else Reason.FAULT, "; ".join(self.faults)
 
+    @property
+    def why_master(self) -> tuple[Reason, str]:
+        """Why a BACKUP takes over now, and in which words."""
+        if self.effective_priority == OWNER:
+            return Reason.OWNER, ""
+        if self._zero_heard:
+            return Reason.PRIORITY_ZERO, f"{self.master or 'the sender'} left"
+        if self._preemption.detail:
+            return Reason.PREEMPTION, self._preemption.detail
+        return Reason.MASTER_DOWN, f"{self.master_down_interval:.3f} s"
+
+    def yields_to(self, priority: int, source: IPAddress) -> Reason | None:
+        """Why a MASTER steps down when it hears another one; None: it does not."""
+        if self._in_phase(Phase.WAITING):
+            return Reason.HEARD
+        if priority > self.effective_priority:
+            return Reason.HIGHER_PRIORITY
+        higher_address = self.source is not None and int(source) > int(self.source)
+        return Reason.HIGHER_ADDRESS if priority == self.effective_priority and higher_address else None
+
     def _skew(self, priority: int) -> float:
         scale = 1.0 if self.parameters.version == 2 else self.master_adver_int
         return (256 - priority) / 256 * scale
 
-    def _in_phase(self, phase: Phase) -> bool:
-        return self.state is State.MASTER and self.phase is phase
+    def _in_phase(self, *phases: Phase) -> bool:
+        return self.state is State.MASTER and self.phase in phases
 
     # --- it slept: a paused machine, a starved processor -------------------------------------------------------------
 

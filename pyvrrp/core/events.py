@@ -29,6 +29,8 @@ class State(Enum):
 class Phase(Enum):
     """How far a MASTER with gates has come; without gates it is SERVING at once."""
 
+    WAITING = "waiting"
+    "it came by silence and its gates are hindered: it says nothing, and yields to whomever it hears"
     ACQUIRING = "acquiring"
     SERVING = "serving"
     HANDING_OVER = "handing over"
@@ -46,6 +48,7 @@ class Reason(Enum):
     PREEMPTION = "a lower-priority router is MASTER"
     HIGHER_PRIORITY = "advertisement with a higher priority"
     HIGHER_ADDRESS = "advertisement with equal priority and a higher address"
+    HEARD = "an advertisement, while its gates were hindered"
     SYNC_GROUP = "sync group"
     FAULT = "fault"
     RECOVERED = "fault cleared"
@@ -117,6 +120,16 @@ class SourceChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class GatesBegun:
+    """Nothing hinders the gates: they are being acquired."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatesHindered:
+    """Nothing is acquired yet, and something keeps the gates from it; so it is until GatesBegun."""
+
+
+@dataclass(frozen=True, slots=True)
 class GatesOpened:
     """Every gate is acquired: the addresses may come up."""
 
@@ -166,6 +179,8 @@ Event = (
     | AdvertisementReceived
     | TrackingChanged
     | SourceChanged
+    | GatesBegun
+    | GatesHindered
     | GatesOpened
     | GatesFailed
     | GatesClosed
@@ -207,7 +222,7 @@ class AnnounceAddresses:
 
 @dataclass(frozen=True, slots=True)
 class OpenGates:
-    """Run the gates' acquire, off the loop; answer with GatesOpened or GatesFailed."""
+    """Run the gates' acquire, off the loop; answer with GatesBegun, then GatesOpened or GatesFailed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,9 @@ _HOLDING = (Phase.SERVING, Phase.HANDING_OVER)
 class Tenure:
     """One time as MASTER; it sets the timers GATE and GARP of its router.
 
-    begin --> ACQUIRING --serve--> SERVING --release--> RELEASING; without gates `begin` leads to SERVING, and
-    `hand_over` to HANDING_OVER before `release`.
+    wait --> WAITING <--hindered, begun--> ACQUIRING --serve--> SERVING --release--> RELEASING
+
+    `begin` leaves WAITING out. Without gates it leads to SERVING, and `hand_over` to HANDING_OVER before `release`.
     """
 
     def __init__(self, parameters: Parameters, timers: Timers) -> None:
@@ -35,6 +36,9 @@ class Tenure:
         "as it began: gates that a reload takes away are to be closed all the same"
         self.phase = Phase.RELEASING
         "nothing is held before `begin`"
+        self._waits = False
+        self.silent = False
+        "nothing has been said yet, or priority 0 has"
         self._parameters = parameters
         self._timers = timers
         self._garp = GarpSchedule(parameters)
@@ -46,6 +50,26 @@ class Tenure:
         self.phase = Phase.ACQUIRING
         self._timers[Timer.GATE] = now + self._parameters.gate_timeout
         return [OpenGates()]
+
+    def wait(self, now: float) -> list[Action]:
+        """Open the gates, which must be answered within gate_timeout, and say nothing before they have begun."""
+        actions = self.begin(now)
+        self._waits = True
+        self.hindered()
+        return actions
+
+    def begun(self) -> bool:
+        """The gates are being acquired; whether there is something to say now that could not be said before."""
+        waited = self.phase is Phase.WAITING
+        if waited:
+            self.phase, self.silent = Phase.ACQUIRING, False
+        return waited
+
+    def hindered(self) -> None:
+        """Nothing of the gates is acquired, and something is in the way: nothing is said, if it began with `wait`."""
+        if self._waits and self.phase is Phase.ACQUIRING:
+            self.phase, self.silent = Phase.WAITING, True
+            self._timers.pop(Timer.ADVER, None)
 
     def adopt(self, now: float) -> list[Action]:
         """Go on holding what another process of ours held: the gates are open, the neighbours know."""
@@ -70,14 +94,14 @@ class Tenure:
 
     def hand_over(self, until: float) -> None:
         """Go on answering, silent otherwise, while a successor may come: `until` then."""
-        self.phase = Phase.HANDING_OVER
+        self.phase, self.silent = Phase.HANDING_OVER, True
         self._timers.clear()
         self._timers[Timer.HAND_OVER] = until
         self._garp.stop()
 
     def resume(self, now: float) -> None:
         """No successor came; a burst that was due when the hand-over began is due again."""
-        self.phase = Phase.SERVING
+        self.phase, self.silent = Phase.SERVING, False
         self._garp.took_over(now)
         self._arm_garp()
 

@@ -8,8 +8,9 @@ what is to be done, in order. Early or late delivery of a timer is harmless.
                          any --fault--> FAULT --fault gone--> BACKUP        any --Shutdown--> INIT
 
 A MASTER with gates passes through phases: ACQUIRING (advertises, has no addresses yet), SERVING, RELEASING (addresses
-gone, gates being given back, still advertising so that nobody takes over too early). Without gates it leaves by
-HANDING_OVER: it has said priority 0 and answers until its successor is heard.
+gone, gates being given back, still advertising so that nobody takes over too early). Who heard nobody is WAITING first,
+silent while its gates are hindered: who is out of earshot may serve, and must not be deposed by one that can't. Without
+gates it leaves by HANDING_OVER: it has said priority 0 and answers until its successor is heard.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ from pyvrrp.core.events import (
     Adopted,
     AdvertisementReceived,
     Event,
+    GatesBegun,
     GatesClosed,
     GatesFailed,
+    GatesHindered,
     GatesOpened,
     GroupDemoted,
     GroupFault,
@@ -91,6 +94,11 @@ class VirtualRouter(Condition):
             case SourceChanged():
                 self.source = event.source
                 return self._faults_changed(now)
+            case GatesBegun():
+                return self._advertise(now) if self._tenure.begun() else []
+            case GatesHindered():
+                self._tenure.hindered()
+                return []
             case GatesOpened():
                 return [*self._tenure.serve(now), self._tell()] if self._in_phase(Phase.ACQUIRING) else []
             case GatesFailed():
@@ -102,8 +110,7 @@ class VirtualRouter(Condition):
             case GroupDemoted():
                 if self._in_phase(Phase.HANDING_OVER):
                     return self._left(now, relieved=True)
-                detail = f"{event.member} went BACKUP"
-                return self._become_backup(now, Reason.SYNC_GROUP, detail) if self.claims else []
+                return self._become_backup(now, Reason.SYNC_GROUP, f"{event.member} left") if self.claims else []
             case GroupFault():
                 self.group_faults = event.members
                 return self._faults_changed(now)
@@ -127,7 +134,7 @@ class VirtualRouter(Condition):
             self.group_faults = ()
         if self.state is not State.MASTER:
             return self._faults_changed(now)
-        return [] if self.phase is Phase.HANDING_OVER else self._advertise(now)
+        return [] if self._tenure.silent else self._advertise(now)
 
     # --- timers ------------------------------------------------------------------------------------------------------
 
@@ -284,19 +291,14 @@ class VirtualRouter(Condition):
     # --- MASTER ------------------------------------------------------------------------------------------------------
 
     def _become_master(self, now: float) -> Actions:
-        if self.effective_priority == OWNER:
-            reason, detail = Reason.OWNER, ""
-        elif self._zero_heard:
-            reason, detail = Reason.PRIORITY_ZERO, f"{self.master or 'the sender'} left"
-        elif self._preemption.detail:
-            reason, detail = Reason.PREEMPTION, self._preemption.detail
-        else:
-            reason, detail = Reason.MASTER_DOWN, f"{self.master_down_interval:.3f} s"
+        reason, detail = self.why_master
         self._owner_conflict = OwnerConflict()  # the other owner is gone: 255 again
         self._enter_state(now, State.MASTER, reason, detail)
         self.master_adver_int = self.parameters.advert_int
         self.master, self.master_priority = None, 0
         self._tenure = Tenure(self.parameters, self.timers)
+        if self._tenure.gated and reason is Reason.MASTER_DOWN:
+            return self._tenure.wait(now)
         # Scripts hear of MASTER when there is something behind it: not before the gates are open.
         actions = [*self._advertise(now), *self._tenure.begin(now)]
         return [*actions, self._tell()] if self.serving else actions
@@ -308,7 +310,7 @@ class VirtualRouter(Condition):
             if self.state is State.BACKUP:
                 self._accept(advertisement, source, now)
             return actions
-        if not self.claims:
+        if not self.claims or (theirs == 0 and self._tenure.silent):
             return []
         if theirs == 0:
             # RFC 3768 section 6.4.3: "If the Priority in the ADVERTISEMENT is Zero". It was MASTER beside us, so the
@@ -318,27 +320,24 @@ class VirtualRouter(Condition):
             return []
         if theirs == mine == OWNER:
             self._owner_conflict.heard(self.parameters.advert_int, advertisement.interval, now)
-        mine = self.effective_priority
-        higher_address = self.source is not None and int(source) > int(self.source)
-        if theirs > mine or (theirs == mine and higher_address):
-            return self._yield(advertisement, source, now)
+        if (reason := self.yields_to(theirs, source)) is not None:
+            return self._yield(advertisement, source, reason, now)
         # RFC 9568 section 6.4.3: advertise at once, so that the other side steps down fast
         actions = [] if self.parameters.lower_prio_no_advert else self._advertise(now)
         return [*actions, *self._tenure.announce_again(now), LowerPriorityHeard(source, theirs)]
 
-    def _yield(self, advertisement: Advertisement, source: IPAddress, now: float) -> Actions:
-        theirs = advertisement.priority
-        reason = Reason.HIGHER_PRIORITY if theirs > self.effective_priority else Reason.HIGHER_ADDRESS
+    def _yield(self, advertisement: Advertisement, source: IPAddress, reason: Reason, now: float) -> Actions:
         says_so = self.serving and self.parameters.higher_prio_send_advert
         last: Actions = [SendAdvertisement(self.effective_priority)] if says_so else []
-        actions = self._become_backup(now, reason, f"{source} advertises priority {theirs}", relieved=True)
+        detail = f"{source} advertises priority {advertisement.priority}"
+        actions = self._become_backup(now, reason, detail, relieved=True)
         self._accept(advertisement, source, now)
         return [*last, *actions]
 
     # --- gates and leaving -------------------------------------------------------------------------------------------
 
     def _gate_failed(self, why: str, now: float) -> Actions:
-        if not self._in_phase(Phase.ACQUIRING):
+        if not self._in_phase(Phase.WAITING, Phase.ACQUIRING):
             return []
         self._gate_fault = why
         return self._leave(now, State.FAULT, Reason.GATE_FAILED, why)
@@ -375,7 +374,7 @@ class VirtualRouter(Condition):
     def _left(self, now: float, *, relieved: bool = False) -> Actions:
         assert self._leaving is not None
         target, reason, detail = self._leaving
-        actions: Actions = [] if self._in_phase(Phase.HANDING_OVER) else [SendAdvertisement(0)]
+        actions: Actions = [] if self._tenure.silent else [SendAdvertisement(0)]
         if target is State.BACKUP:
             actions += self._become_backup(now, reason, detail, relieved=relieved)
             self._preemption.forbidden = True  # the successor is to stay

@@ -7,8 +7,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pyvrrp.core.events import Event, GatesClosed, GatesFailed, GatesOpened
-from pyvrrp.daemon.plugins import Gate, GateFailed, Undoable
+from pyvrrp.core.events import Event, GatesBegun, GatesClosed, GatesFailed, GatesHindered, GatesOpened
+from pyvrrp.daemon.plugins import Contested, Gate, GateFailed, Undoable
 
 _LOG = logging.getLogger("pyvrrp")
 _RETRY = 1.0
@@ -18,7 +18,8 @@ _RETRY = 1.0
 class GateRunner:
     """Level-triggered: it holds one wish, open or closed; the latest counts and stale work is cancelled.
 
-    Answers with GatesOpened, GatesFailed (after undoing what it had acquired) or GatesClosed, each once per wish.
+    Answers with GatesOpened, GatesFailed (after undoing what it had acquired) or GatesClosed, each once per wish;
+    before GatesOpened with GatesBegun, and GatesHindered while the first gate waits for somebody else to let go.
     """
 
     def __init__(self, instance: str, gates: Sequence[Gate], deliver: Callable[[Event], None]) -> None:
@@ -29,6 +30,8 @@ class GateRunner:
         self._wish = False
         self._task: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
+        self._hindered = True
+        "none is acquired, and the first waits for somebody else"
         self.problem = ""
         "why a gate can't be released, in the gate's words"
 
@@ -95,7 +98,12 @@ class GateRunner:
             self._take_next()
 
     async def _open(self) -> None:
-        for gate in self._gates:
+        self._hindered = True
+        for number, gate in enumerate(self._gates):
+            if isinstance(gate, Contested):
+                gate.hindered = self._is_hindered if number == 0 else lambda _: None
+            if number > 0 or not isinstance(gate, Contested):
+                self._is_hindered(False)  # what is held must be heard of
             if gate not in self._held:
                 self._held.append(gate)  # also while it is being acquired: release is idempotent
             # One that is held already too: its release may have been tried, and have come half way.
@@ -108,7 +116,13 @@ class GateRunner:
                 if not self._changed.is_set():
                     self._deliver(GatesFailed(f"gate {gate.name}: {why}"))
                 return
+        self._is_hindered(False)
         self._deliver(GatesOpened())
+
+    def _is_hindered(self, hindered: bool) -> None:
+        if hindered is not self._hindered and self._wish:
+            self._hindered = hindered
+            self._deliver(GatesHindered() if hindered else GatesBegun())
 
     async def _close(self) -> None:
         if await self._close_held():
@@ -154,9 +168,11 @@ class GateRunner:
             both: set[asyncio.Future[Any]] = {task, change}
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             change.cancel()
-            if self._wish:
+            if self._wish and self._changed.is_set():
                 self._changed.clear()  # closed and opened again meanwhile: this attempt still counts
-            else:
+                if not self._hindered:
+                    self._deliver(GatesBegun())
+            elif not self._wish:
                 task.cancel()
                 await asyncio.wait({task})
 

@@ -63,6 +63,18 @@ class Gate(Protocol):
 
 
 @runtime_checkable
+class Contested(Protocol):
+    """A gate that somebody else may hold: its `acquire` waits for that.
+
+    A router that took over because it heard nobody says nothing meanwhile: who holds it may serve, out of earshot.
+    """
+
+    hindered: Callable[[bool], None]
+    """Set before each `acquire`, to be called while that goes on: whether somebody else keeps it from beginning, each
+    time that changes. It is taken for hindered first."""
+
+
+@runtime_checkable
 class Undoable(Protocol):
     """A gate, or a service, that commands can end too, when the daemon is not there to do it: it was killed."""
 

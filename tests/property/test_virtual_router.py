@@ -9,8 +9,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pyvrrp.core.advertisement import Advertisement
 from pyvrrp.core.events import (
     AdvertisementReceived,
+    GatesBegun,
     GatesClosed,
     GatesFailed,
+    GatesHindered,
     GatesOpened,
     GroupDemoted,
     GroupFault,
@@ -84,6 +86,8 @@ trackings = st.builds(
     faults=st.sampled_from([(), ("eth0 is down",)]),
     pending=st.sampled_from([(), ("script chk: no result yet",)]),
 )
+answers = st.sampled_from([GatesBegun(), GatesHindered(), GatesOpened(), GatesFailed("drbd0: Outdated"), GatesClosed()])
+"of the gates"
 steps = st.sampled_from([0.0, 0.001, 0.3, 1.0, 3.7, 100.0, 10_000.0])
 "how time moves on"
 
@@ -102,6 +106,7 @@ class AnyEvent(RuleBasedStateMachine):
                 self.now = self.router.deadline
                 self.handle(TimerExpired())
                 self.handle(GroupPromoted())
+            self.handle(GatesBegun())
             self.handle(GatesOpened())
 
     def handle(self, event):
@@ -155,7 +160,7 @@ class AnyEvent(RuleBasedStateMachine):
     def source(self, source):
         self.handle(SourceChanged(source))
 
-    @rule(event=st.sampled_from([GatesOpened(), GatesFailed("drbd0: Outdated"), GatesClosed()]))
+    @rule(event=answers)
     def gates(self, event):
         self.handle(event)
 
@@ -201,6 +206,7 @@ class AnyGroup(RuleBasedStateMachine):
                 self.now, name = min((router.deadline, name) for name, router in routers.items())
                 self.handle(name, TimerExpired())
             for name in routers:
+                self.handle(name, GatesBegun())
                 self.handle(name, GatesOpened())
 
     def handle(self, name, event):
@@ -252,7 +258,7 @@ class AnyGroup(RuleBasedStateMachine):
     def trackers(self, data, event):
         self.handle(self.member(data), event)
 
-    @rule(data=st.data(), event=st.sampled_from([GatesOpened(), GatesFailed("drbd0: Outdated"), GatesClosed()]))
+    @rule(data=st.data(), event=answers)
     def gates(self, data, event):
         self.handle(self.member(data), event)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from pyvrrp.core.events import Event, GatesClosed, GatesFailed, GatesOpened
+from pyvrrp.core.events import Event, GatesBegun, GatesClosed, GatesFailed, GatesOpened
 
 _RETRY = 1.0
 "seconds between two attempts to close (GateRunner)"
@@ -95,6 +95,7 @@ class Gates:
         if self._place.gate_fails == "opening":
             self._begin("opening", self._place.gate_takes, self._give_up)
         elif self._storage.promote(self._node):
+            self._deliver(GatesBegun())
             self._begin("opening", self._place.gate_takes, lambda: self._done(GatesOpened()))
         else:
             self._begin("opening", _POLL, self._promote)

@@ -1,6 +1,7 @@
 """The invariants of the storage simulator can fail: each mistake that is made here on purpose is found."""
 
 from dataclasses import replace
+from itertools import chain
 
 import pytest
 
@@ -13,8 +14,11 @@ from drbdctl.failover.plan import Plan, Promote
 from drbdctl.failover.refusal import Refusal, Verdict
 from drbdctl.failover.rules import PROMOTION
 from drbdctl.failover.seen import Seen
+from pyvrrp.core.tenure import Tenure
+from pyvrrp.core.virtual_router import VirtualRouter
 from tests.simulation.storage.draw import draw
 from tests.simulation.storage.drbd import Replica
+from tests.simulation.storage.history import FILES, History
 from tests.simulation.storage.shrink import violation
 
 
@@ -115,6 +119,17 @@ def a_refusal_without_its_rule(patch):
     patch.setattr(planner, "PROMOTION", rules)
 
 
+def a_master_that_is_loud_while_its_gates_are_hindered(patch):
+    become_master = VirtualRouter._become_master
+
+    def loud(self, now):
+        actions = become_master(self, now)
+        return [*self._advertise(now), *actions] if self._tenure._waits else actions
+
+    patch.setattr(VirtualRouter, "_become_master", loud)
+    patch.setattr(Tenure, "hindered", lambda self: None)
+
+
 def a_node_that_never_lets_go(patch):
     patch.setattr("drbdctl.failover.machine.plan_demote", lambda *_: Plan(refusals=(Refusal(21, "", "", "", None),)))
     patch.setattr(Failover, "_wait", lambda self, seconds, refusals, now: [])
@@ -151,6 +166,7 @@ def a_kernel_that_lets_two_be_primary(patch):
         (a_failed_promotion_is_left_half_done, {"liveness"}, 200),
         (unknown_words_take_the_role_away, {"known"}, 200),
         (a_refusal_without_its_rule, {"refusal"}, 200),
+        (a_master_that_is_loud_while_its_gates_are_hindered, {"deposed"}, 50),
         (a_node_that_never_lets_go, {"liveness"}, 100),
         (a_serving_node_that_is_judged_like_a_standby, {"known", "liveness"}, 100),
         (a_kernel_that_lets_two_be_primary, {"two Primaries"}, 50),
@@ -159,5 +175,6 @@ def a_kernel_that_lets_two_be_primary(patch):
 )
 def test_it_is_found(monkeypatch, mistake, rules, seeds):
     mistake(monkeypatch)
-    broken = (violation(draw(seed)) for seed in range(seeds))
+    histories = chain(map(History.read, sorted(FILES.glob("*.json"))), map(draw, range(seeds)))
+    broken = map(violation, histories)
     assert any(found.rule in rules for found in broken if found is not None)

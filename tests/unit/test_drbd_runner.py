@@ -217,6 +217,24 @@ def test_a_rule_that_forbids_it_is_the_gate_s_sentence(node: Node):
     scenario(node, work)
 
 
+def test_while_the_peer_has_it_the_gate_is_hindered(node: Node):
+    node.peer = "Primary"
+
+    async def work(runner: StorageRunner) -> None:
+        said: list[tuple[bool, list[str]]] = []
+        runner.hindered = lambda hindered: said.append((hindered, list(node.done)))
+        attempt = asyncio.create_task(runner.acquire())
+        assert await until(lambda: "the peer is Primary" in str(runner.status()["refusals"]), 5.0)
+        assert {hindered for hindered, _ in said} == {True}
+        node.peer = "Secondary"
+        await attempt
+        begun = [done for hindered, done in said if not hindered]
+        assert begun[0] == [], "it is said before anything is done"
+        assert said[-1][0] is False
+
+    scenario(node, work)
+
+
 def test_a_cancelled_acquisition_is_taken_back(node: Node):
     node.slow = StartService
 

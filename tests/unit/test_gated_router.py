@@ -1,4 +1,4 @@
-"""A virtual router with gates: the address follows the service (acquiring, serving, releasing)."""
+"""A virtual router with gates: the address follows the service (waiting, acquiring, serving, releasing)."""
 
 from ipaddress import IPv4Address as A
 
@@ -10,8 +10,10 @@ from pyvrrp.core.events import (
     AdvertisementReceived,
     AnnounceAddresses,
     CloseGates,
+    GatesBegun,
     GatesClosed,
     GatesFailed,
+    GatesHindered,
     GatesOpened,
     OpenGates,
     Phase,
@@ -39,9 +41,15 @@ def router() -> VirtualRouter:
 
 
 @pytest.fixture
-def acquiring(router):
-    assert router.handle(TimerExpired(), now=TAKEOVER) == [SendAdvertisement(100), OpenGates()]
+def waiting(router):
+    assert router.handle(TimerExpired(), now=TAKEOVER) == [OpenGates()]
     return router
+
+
+@pytest.fixture
+def acquiring(waiting):
+    assert waiting.handle(GatesBegun(), now=TAKEOVER) == [SendAdvertisement(100)]
+    return waiting
 
 
 @pytest.fixture
@@ -52,6 +60,62 @@ def serving(acquiring):
 
 def heard(priority: int) -> AdvertisementReceived:
     return AdvertisementReceived(Advertisement(2, 51, priority, 1.0, ()), A("192.0.2.12"))
+
+
+def test_who_heard_nobody_says_nothing_before_its_gates_begin(waiting):
+    assert (waiting.state, waiting.phase) == (State.MASTER, Phase.WAITING)
+    assert waiting.deadline == TAKEOVER + 60, "the gates, no advertisement"
+    assert waiting.reconfigure(Parameters(vrid=51, gated=True, priority=120), now=5.0) == []
+    assert waiting.handle(GatesBegun(), now=7.2) == [SendAdvertisement(120)]
+    assert waiting.phase is Phase.ACQUIRING
+    assert waiting.handle(GatesBegun(), now=7.3) == []
+
+
+def test_gates_that_are_hindered_again_silence_it_again(acquiring):
+    """The promotion was allowed and has failed: the peer is Primary, and lives."""
+    assert acquiring.handle(GatesHindered(), now=5.0) == []
+    assert (acquiring.phase, acquiring.deadline) == (Phase.WAITING, TAKEOVER + 60)
+    assert acquiring.handle(heard(50), now=6.0)[-1].reason is Reason.HEARD
+
+
+def test_who_preempts_is_heard_although_its_gates_are_hindered(router):
+    """By whom it preempts, who will then let go."""
+    router.handle(heard(50), now=1.0)
+    router.handle(TimerExpired(), now=router.deadline)
+    assert router.handle(GatesHindered(), now=router.since) == []
+    assert router.handle(TimerExpired(), now=router.deadline) == [SendAdvertisement(100)]
+
+
+def test_who_is_heard_again_serves_on_whatever_the_priorities(waiting):
+    assert waiting.handle(heard(50), now=5.0) == [
+        CloseGates(),
+        Transition(State.BACKUP, State.BACKUP, Reason.HEARD, "192.0.2.12 advertises priority 50"),
+    ]
+    assert waiting.handle(GatesBegun(), now=5.1) == []
+
+
+def test_who_serves_and_leaves_while_another_one_waits_is_not_answered(waiting):
+    assert waiting.handle(heard(0), now=5.0) == []
+    assert waiting.phase is Phase.WAITING
+
+
+def test_gates_that_fail_before_they_begin_leave_no_priority_zero(waiting):
+    """Who hears one takes its sender for alive, and for one that has served."""
+    assert waiting.handle(GatesFailed("drbd0: Outdated"), now=5.0) == [CloseGates()]
+    assert waiting.deadline == 65.0
+    assert waiting.handle(GatesClosed(), now=6.0) == [
+        Transition(State.BACKUP, State.FAULT, Reason.GATE_FAILED, "drbd0: Outdated")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"), [(50, Reason.PREEMPTION), (0, Reason.PRIORITY_ZERO)], ids=lambda each: str(each)
+)
+def test_who_takes_over_from_somebody_says_so_at_once(router, said, reason):
+    """The one has to hear that it is to leave, of the other one it is known that it has left."""
+    router.handle(heard(said), now=1.0)
+    assert router.handle(TimerExpired(), now=router.deadline) == [SendAdvertisement(100), OpenGates()]
+    assert (router.phase, router.reason) == (Phase.ACQUIRING, reason)
 
 
 def test_advertises_while_it_acquires_and_has_no_addresses_yet(acquiring):
@@ -203,4 +267,4 @@ def test_gates_that_a_reload_brings_are_opened_at_the_next_takeover():
     router.handle(TimerExpired(), now=TAKEOVER)
     router.reconfigure(Parameters(vrid=51, gated=True), now=10.0)
     assert ReleaseAddresses(after=0.02) in router.handle(heard(150), now=11.0)
-    assert router.handle(TimerExpired(), now=11.0 + TAKEOVER) == [SendAdvertisement(100), OpenGates()]
+    assert router.handle(TimerExpired(), now=11.0 + TAKEOVER) == [OpenGates()]

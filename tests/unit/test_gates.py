@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from pyvrrp.core.events import GatesClosed, GatesFailed, GatesOpened
+from pyvrrp.core.events import GatesBegun, GatesClosed, GatesFailed, GatesHindered, GatesOpened
 from pyvrrp.daemon.gates import GateRunner
 from pyvrrp.daemon.plugins import GateFailed
 
@@ -14,11 +14,22 @@ class Recorder:
 
     def __init__(self):
         self.log = []
+        self.begun = []
+        "GatesBegun, GatesHindered"
         self.answered = asyncio.Event()
 
     def __call__(self, event):
+        if event in (GatesBegun(), GatesHindered()):
+            self.begun.append(event)
+            return
         self.log.append(event)
         self.answered.set()
+
+    async def logged(self):
+        """Wait until a gate is asked for something."""
+        for _ in range(100):
+            if not self.log:
+                await asyncio.sleep(0)
 
     async def answer(self):
         async with asyncio.timeout(60):
@@ -109,6 +120,63 @@ def test_master_backup_master_while_acquiring_goes_on_with_the_same_attempt():
         block.set()
         await recorder.answer()
         assert recorder.log == ["+a", GatesOpened()]
+
+    run(scenario)
+
+
+class ContestedGate(Gate):
+    """Somebody else may hold it: it waits while `blocked`, and says so."""
+
+    hindered = None
+
+    async def acquire(self):
+        await super().acquire()
+        self.hindered(False)
+        self.hindered(True)
+        self.hindered(False)
+
+
+def test_the_first_gate_says_whether_they_have_begun():
+    async def scenario():
+        recorder, block = Recorder(), asyncio.Event()
+        gates = [ContestedGate("a", recorder, block=block), ContestedGate("b", recorder)]
+        GateRunner("I", gates, recorder).open()
+        await recorder.logged()
+        assert recorder.begun == []
+        block.set()
+        await recorder.answer()
+        assert recorder.begun == [GatesBegun(), GatesHindered(), GatesBegun()]
+        assert recorder.log == ["+a", "+b", GatesOpened()]
+
+    run(scenario)
+
+
+def test_gates_that_nobody_contests_begin_at_once():
+    async def scenario():
+        recorder, block = Recorder(), asyncio.Event()
+        runner = GateRunner("I", [Gate("a", recorder, block=block)], recorder)
+        runner.open()
+        await recorder.logged()
+        assert recorder.begun == [GatesBegun()]
+        runner.close()
+        runner.open()
+        block.set()
+        await recorder.answer()
+        assert recorder.begun == [GatesBegun()] * 2, "it is MASTER again, and has to be told again"
+
+    run(scenario)
+
+
+def test_a_gate_that_says_nothing_of_it_has_begun_when_it_is_open():
+    class Held(ContestedGate):
+        async def acquire(self):
+            pass
+
+    async def scenario():
+        recorder = Recorder()
+        GateRunner("I", [Held("a", recorder)], recorder).open()
+        await recorder.answer()
+        assert (recorder.log, recorder.begun) == ([GatesOpened()], [GatesBegun()])
 
     run(scenario)
 

@@ -8,6 +8,7 @@ from pyvrrp.core.advertisement import Advertisement
 from pyvrrp.core.events import (
     AdvertisementReceived,
     AnnounceAddresses,
+    GatesBegun,
     GatesClosed,
     GatesOpened,
     Phase,
@@ -147,11 +148,13 @@ def half_gated() -> SyncGroup:
 def test_the_group_is_told_master_when_the_last_member_serves(half_gated):
     assert states(half_gated) == [State.MASTER, State.MASTER]
     assert half_gated.state is State.BACKUP
+    half_gated.handle("OUT", GatesBegun(), now=5.9)
     steps = half_gated.handle("OUT", GatesOpened(), now=6.0)
     assert steps[-1] == Step(None, Transition(State.BACKUP, State.MASTER, Reason.SYNC_GROUP))
 
 
 def test_nobody_takes_over_beside_a_member_that_is_still_releasing(half_gated):
+    half_gated.handle("OUT", GatesBegun(), now=4.9)
     half_gated.handle("OUT", GatesOpened(), now=5.0)
     half_gated.handle("OUT", TrackingChanged(faults=("eth0 is down",)), now=6.0)
     half_gated.handle("OUT", TrackingChanged(), now=6.5)

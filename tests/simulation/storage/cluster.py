@@ -37,6 +37,7 @@ class Setting:
     group: Group
     ping_int: float = 1.0
     priorities: tuple[int, int] = (150, 100)
+    nopreempt: bool = False
     networks: int = 2
     guarantee: str = "proven"
     boot_takes: tuple[float, float] = (4.0, 6.0)
@@ -53,6 +54,9 @@ class Watch:
 
     def gave_way(self, host: Host, faults: Iterable[Refusal]) -> None:
         """A node that serves lets go, for these."""
+
+    def deposed(self, host: Host) -> None:
+        """A node that serves has heard another MASTER, and lets go."""
 
 
 class StorageCluster(World):
@@ -158,6 +162,7 @@ class StorageCluster(World):
                 vrid=51,
                 priority=self.setting.priorities[host.number - 1],
                 gated=True,
+                nopreempt=self.setting.nopreempt,
                 garp_master_delay=0.0,
                 gate_timeout=60.0,
                 gate_cool_down=5.0,

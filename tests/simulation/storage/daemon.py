@@ -27,7 +27,7 @@ from drbdctl.failover.events import (
 from drbdctl.failover.events import Event as StorageEvent
 from drbdctl.failover.evidence import Network, Sight, Witness, broken, watched, witnessed
 from drbdctl.failover.exits import Failure
-from drbdctl.failover.machine import Failover, Phase
+from drbdctl.failover.machine import Failover, Phase, Wish
 from drbdctl.failover.plan import Step
 from drbdctl.failover.seen import Seen
 from drbdctl.status.events2 import Helper
@@ -65,6 +65,7 @@ class Daemon:
         "how often the gate opened"
         self._failing = ""
         "why the gate could not be opened, while it is being closed"
+        self._hindered = True
         self._held = False
         "the addresses are ours"
         self._tracking = vrrp.TrackingChanged(pending=("the storage was not looked at yet",))
@@ -228,6 +229,7 @@ class Daemon:
             else:
                 for action in self.failover.handle(event, self.now):
                     self._perform(action)
+                self._contend()
                 self._track()
             self._arm()
         self._busy = False
@@ -265,6 +267,12 @@ class Daemon:
             case Tell(what):
                 host.tell(what)
 
+    def _contend(self) -> None:
+        """As StorageRunner and GateRunner do."""
+        if self.failover.wish is Wish.PRIMARY and self.failover.hindered is not self._hindered:
+            self._hindered = self.failover.hindered
+            self._queue.appendleft(vrrp.GatesHindered() if self._hindered else vrrp.GatesBegun())
+
     def _ended(self, step: Step, failure: Failure | None) -> None:
         self._tell(StepDone(step) if failure is None else StepFailed(step, failure))
 
@@ -289,7 +297,10 @@ class Daemon:
             return
         self.networks = [each.heard_at(self.now) if each.name == network else each for each in self.networks]
         if network == self.host.cluster.networks[0]:
+            served = self.serving
             self._vrrp(vrrp.AdvertisementReceived(advertisement, source))
+            if served and self.router.state is vrrp.State.BACKUP:
+                self.host.cluster.watch.deposed(self.host)
 
     def _carry_out(self, action: vrrp.Action) -> None:
         host = self.host
@@ -306,6 +317,7 @@ class Daemon:
                 self._held = False
                 host.vip_until = float("-inf")
             case vrrp.OpenGates():
+                self._hindered = True
                 self._tell(WantPrimary())
             case vrrp.CloseGates():
                 self._failing = ""

@@ -1,6 +1,7 @@
 """A history out of a seed: how the pair is configured, what is promised for that, and faults within the promise."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
 from drbdctl.failover.group import (
@@ -50,7 +51,8 @@ def draw(seed: int) -> History:
     random = Random(seed)
     promise = random.choice((PROVEN, PROVEN, STONITH, AVAILABILITY, WITNESS))
     setting = _setting(random, promise)
-    return History(seed=seed, setting=setting, faults=_faults(random, promise, setting))
+    faults = _faults(random, promise, setting)
+    return History(seed=seed, setting=replace(setting, nopreempt=random.random() < 0.5), faults=faults)
 
 
 def _setting(random: Random, promise: str) -> Setting:

@@ -98,7 +98,7 @@ class DiskFailure(HostFault):
 
         def end() -> None:
             if replica.host.frozen:
-                replica.host.later(0.0, lambda: replica.attach(self.volume))
+                cluster.at(cluster.now + 0.1, end)  # its power may fail before it goes on
             else:
                 replica.attach(self.volume)
 

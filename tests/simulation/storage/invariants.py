@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from drbdctl.failover.events import GaveUp
 from drbdctl.failover.refusal import Refusal
+from pyvrrp.core.events import Reason
 from tests.simulation.storage.cluster import StorageCluster, Watch
 from tests.simulation.storage.drbd import Pair, Replica
 from tests.simulation.storage.host import Host
@@ -18,6 +19,8 @@ a failed promotion waits and cools down (30 s, 5 s).
 SETTLED = 6.0
 "seconds for which that has to stay so"
 RULES = range(1, 28)
+HANDS_OVER = 3
+"the rule that a peer which is Primary hands over first"
 _OPERATOR = 3.0
 "seconds until somebody has ended a split brain"
 
@@ -75,6 +78,17 @@ class Invariants(Watch):
             of_drbd = each.about.partition("/")[0] in {replica.pair.resource.name for replica in host.replicas}
             if each.rule in (22, 23) or (of_drbd and host.blind in ("no answer", "unknown words")):
                 self._fail("known", f"{host} serves, and lets go for what it does not know: {each}")
+
+    def deposed(self, host: Host) -> None:
+        """Who serves gives way to who could take over, but for what it holds itself."""
+        other = self.cluster.other(host)
+        if other.daemon is None:
+            return
+        wants_it = other.daemon.router.reason is Reason.PREEMPTION
+        hinders = [each for each in other.daemon.failover.plan.refusals if not (wants_it and each.rule == HANDS_OVER)]
+        if hinders:
+            sentences = "; ".join(map(str, hinders))
+            self._fail("deposed", f"{host} serves, and gives way to {other}, which is kept from serving: {sentences}")
 
     def settled(self) -> None:
         """After each instant."""
