@@ -37,7 +37,8 @@ PUBLISHED = {("unconnected", 1): 84, ("connected, C", 1): 60, ("connected, C", 4
 "percent of the bare device: iozone, a file of 4 GB on XFS, one disk and 1 Gbit/s, about 2008"
 SECONDS = 6
 DISK_RATE = 3_000_000
-"bytes a second that the disk takes, 0: as many as it can. To the 11 MB/s of the machines' network as the published disk's 29 MB/s were to 1 Gbit/s"
+"""Bytes a second that the disk takes, 0: as many as it can; to the 8 MB/s of the network as the published ones were to
+1 Gbit/s."""
 ADVERT_INT = 1
 MASTER_DOWN_INTERVAL = 3 * ADVERT_INT + (256 - (PRIORITY - 10)) / 256
 PIECE = 44
