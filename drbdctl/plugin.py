@@ -112,6 +112,11 @@ class StorageService:
         for runner in self._runners.by_name.values():
             runner.heard(instance)
 
+    def said(self, instance: str, priority: int) -> None:
+        """See pyvrrp.daemon.plugins.Listener."""
+        for runner in self._runners.by_name.values():
+            runner.said(instance, priority)
+
     def status(self) -> Mapping[str, object]:
         """`storages`, by name; `backups`, by resource; `summary` and `problems`, sentences."""
         from drbdctl.report import summary

@@ -80,6 +80,11 @@ class PeerWatch:
         if instance in self._networks:
             self._networks[instance] = self._networks[instance].heard_at(now)
 
+    def said(self, instance: str, priority: int, now: float) -> None:
+        """We advertise."""
+        if instance in self._networks:
+            self._networks[instance] = self._networks[instance].said_at(now, priority)
+
     def saw(self, status: Status, generations: Mapping[str, tuple[Generation, ...]], now: float) -> None:
         """A look, beside the events."""
         self.sights = evidence.watched(self.sights, status, generations, now)

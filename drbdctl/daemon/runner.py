@@ -218,6 +218,10 @@ class StorageRunner:
         """The peer advertises."""
         self.watch.heard(instance, time.monotonic())
 
+    def said(self, instance: str, priority: int) -> None:
+        """We advertise."""
+        self.watch.said(instance, priority, time.monotonic())
+
     # --- the machine -------------------------------------------------------------------------------------------------
 
     def _deliver(self, event: Event) -> None:

@@ -19,6 +19,8 @@ from drbdctl.status.peers import compared, connected, data_peers, peer_is_primar
 from drbdctl.status.state import Resource, Status
 from drbdctl.status.words import ConnectionState, Role
 
+MISSED = 2
+"advertisements that a living peer may lose on the way"
 _SIGNED = 8
 "a helper's raw wait status carries its exit status from this bit on"
 
@@ -134,9 +136,31 @@ class Network:
     advert_int: float = 1.0
     "seconds between two of them"
 
+    said: float | None = None
+    "since when we have advertised there without a break; None: never, or we have said priority 0"
+    said_last: float = 0.0
+
+    @property
+    def patience(self) -> float:
+        """Seconds of silence that say something: a living peer may lose some advertisements on the way."""
+        return (MISSED + 1) * self.advert_int
+
     def heard_at(self, now: float) -> Network:
         """The peer advertises, with whatever priority."""
         return replace(self, heard=now)
+
+    def said_at(self, now: float, priority: int) -> Network:
+        """We advertise."""
+        if priority == 0:
+            return replace(self, said=None)
+        goes_on = self.said is not None and now - self.said_last <= self.patience
+        return replace(self, said=self.said if goes_on else now, said_last=now)
+
+    def may_have_yielded(self, now: float) -> bool:
+        """The peer was heard there until just before we began to advertise: it may have fallen silent for that."""
+        if self.said is None or self.heard is None or now - self.said_last > self.patience:
+            return False
+        return self.heard > self.said - MISSED * self.advert_int
 
     def went(self, up: bool, now: float) -> Network:
         """The interface came up or went down."""

@@ -16,7 +16,7 @@ from drbdctl.failover.guard_rails import GUARD_RAILS
 from drbdctl.failover.refusal import Refusal, Until, Verdict, verdict
 from drbdctl.failover.rules import PROMOTION, data_lost, peer_agrees, peer_not_primary
 from drbdctl.failover.seen import Seen
-from drbdctl.failover.takeover import last_heard, lost_at, peer_silent, pending
+from drbdctl.failover.takeover import heard_lately, last_heard, lost_at, peer_silent, pending
 from drbdctl.status.peers import connected, peer_is_primary, served_by_peer
 from drbdctl.status.words import DiskState
 
@@ -49,7 +49,7 @@ def _unsteady(seen: Seen, group: Group, resource: GroupResource) -> Iterator[Ref
     found, sight, policy = seen.resource(resource.name), seen.sight(resource.name), group.policy
     if not connected(found):
         heard = last_heard(seen)
-        if heard is not None and heard > _missed(seen, sight) and seen.at - heard < policy.dead_interval:
+        if heard is not None and heard > _missed(seen, sight) and heard_lately(seen, group):
             why = "the peer serves, and is not connected, so this node can't take over from it"
             yield Refusal(20, resource.name, why, "mend the link", Until.PEER)
     elif peer_is_primary(found) and sight.steady_since is None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from drbdctl.failover.evidence import Network
 from drbdctl.failover.group import Group
 from drbdctl.failover.seen import Seen
-from drbdctl.failover.takeover import MISSED, last_heard
 
 OVERRIDE_LASTS = 600.0
 "seconds in which an operator's word for the next promotion counts"
@@ -28,14 +28,12 @@ class Memory:
     def completed(self, seen: Seen, group: Group) -> Seen:
         """With what only we know.
 
-        A peer that was heard until just before we claimed the role may have yielded, to us, and not died: silence that
-        begins so says nothing, and goes on saying nothing until the peer is heard again.
+        A peer that was heard until just before we advertised may have yielded, to us, and not died: silence that begins
+        so says nothing, and goes on saying nothing until the peer is heard again.
         """
-        heard = last_heard(seen)
-        if self.claimed is not None and heard is not None:
-            missed = MISSED * max(each.advert_int for each in seen.networks)
-            if heard > self.claimed - missed:
-                self._contacts.update(dict.fromkeys((each.name for each in group.resources), heard))
+        last = max((each for each in seen.networks if each.heard is not None), key=_heard, default=None)
+        if self.claimed is not None and last is not None and last.may_have_yielded(seen.at):
+            self._contacts.update(dict.fromkeys((each.name for each in group.resources), _heard(last)))
         return replace(seen, claimed=self.claimed, ours=self.ours, contacts=dict(self._contacts))
 
     def met(self, resource: str, now: float) -> None:
@@ -49,6 +47,10 @@ class Memory:
     def accepted(self, now: float) -> frozenset[int]:
         """The rules that are set aside."""
         return self._accepted if now < self._until else frozenset()
+
+
+def _heard(network: Network) -> float:
+    return network.heard or 0.0
 
 
 def identifiers(seen: Seen | None) -> str:

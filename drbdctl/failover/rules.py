@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from drbdctl.failover.evidence import Link
+from drbdctl.failover.evidence import MISSED, Link
 from drbdctl.failover.group import Fencing, Group, GroupResource
 from drbdctl.failover.refusal import Refusal, Until, Verdict, verdict
 from drbdctl.failover.seen import DRBD_MAJOR, Seen
-from drbdctl.failover.takeover import MISSED, fresh_and_alone, last_heard, lost_at, peer_silent, pending, presumed_dead
+from drbdctl.failover.takeover import fresh_and_alone, last_heard, lost_at, peer_silent, pending, presumed_dead
 from drbdctl.status.generation import JUST_CREATED
 from drbdctl.status.peers import connected, device, peer_is_primary, replication, served_by_peer, up_to_date_replicas
 from drbdctl.status.state import Device, Resource

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from drbdctl.failover.evidence import Link, Sight, Word
+from drbdctl.failover.evidence import MISSED, Link, Network, Sight, Word
 from drbdctl.failover.group import Group, GroupResource, Takeover
 from drbdctl.failover.refusal import Refusal, Until, Verdict, verdict
 from drbdctl.failover.seen import Seen
@@ -20,8 +20,6 @@ from drbdctl.status.words import DiskState, Role
 
 FENCED = (4, 5, 7)
 "exit statuses of fence-peer: the peer's disk is outdated, it is unreachable and taken for dead, it was shot"
-MISSED = 2
-"advertisements that a living peer may lose on the way"
 _ACCEPT = "bring the peer back; if it is lost for good, `drbdctl promote --accept-stale`"
 
 
@@ -82,12 +80,11 @@ def _up(seen: Seen, group: Group) -> tuple[GroupResource, ...]:
 
 def silence(seen: Seen, group: Group, resource: GroupResource) -> Iterator[Refusal]:
     """What speaks against the peer's being gone, or keeps us from knowing."""
-    now, wanted = seen.at, group.policy.dead_interval
-    for network in seen.networks:
-        if network.heard is not None and now - network.heard < wanted:
-            ago = f"{max(0.0, now - network.heard):.1f} s ago"
-            why = f"the peer is not connected, and was heard on {network.name} {ago}"
-            yield Refusal(5, resource.name, why, "mend the link, or have the peer leave: `drbdctl move`", Until.PEER)
+    now = seen.at
+    for network in heard_lately(seen, group):
+        ago = f"{max(0.0, now - (network.heard or 0.0)):.1f} s ago"
+        why = f"the peer is not connected, and was heard on {network.name} {ago}"
+        yield Refusal(5, resource.name, why, "mend the link, or have the peer leave: `drbdctl move`", Until.PEER)
     if _quorate(seen, resource):
         return
     if not seen.networks:
@@ -96,8 +93,9 @@ def silence(seen: Seen, group: Group, resource: GroupResource) -> Iterator[Refus
     elif not any(network.up for network in seen.networks):
         why = "no network is up on which the peer could be heard, so its silence says nothing"
         yield Refusal(5, resource.name, why, "mend this node's network", Until.MACHINE)
-    elif not any(network.up and now - network.since >= wanted for network in seen.networks):
-        why = f"the peer has not been listened for during {wanted:g} s yet"
+    elif not any(network.up and now - network.since >= _wanted(network, group) for network in seen.networks):
+        least = min(_wanted(network, group) for network in seen.networks)
+        why = f"the peer has not been listened for during {least:g} s yet"
         yield Refusal(5, resource.name, why, "wait", Until.TIME)
     contact, heard = seen.contacts.get(resource.name), last_heard(seen)
     sight = seen.sight(resource.name)
@@ -106,6 +104,16 @@ def silence(seen: Seen, group: Group, resource: GroupResource) -> Iterator[Refus
         yield Refusal(5, resource.name, why, f"look at the daemon there; {_ACCEPT}", Until.PEER)
     if group.policy.witness:
         yield from _witness(seen, group, resource)
+
+
+def heard_lately(seen: Seen, group: Group) -> list[Network]:
+    """The networks on which the peer is not silent yet."""
+    return [each for each in seen.networks if each.heard is not None and seen.at - each.heard < _wanted(each, group)]
+
+
+def _wanted(network: Network, group: Group) -> float:
+    """Seconds of silence on a network that say something."""
+    return max(group.policy.dead_interval, network.patience)
 
 
 def _seen_secondary(sight: Sight, contact: float) -> bool:

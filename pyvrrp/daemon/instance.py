@@ -238,6 +238,7 @@ class Instance:
         if not sent:
             return
         self.statistics.advertisements_sent += 1
+        self._owner.services.said(self.name, priority)
         self.record.sent(priority, self.node.clock())
         if priority == 0:
             self.statistics.priority_zero_sent += 1

@@ -147,10 +147,16 @@ class Continued(Protocol):
 
 @runtime_checkable
 class Listener(Protocol):
-    """A service that must know when another router was heard last: one that decides whether a peer is dead."""
+    """A service that must know who spoke last: one that decides whether a peer is dead, or has given way to us.
+
+    Both are called on the event loop, and must not block.
+    """
 
     def heard(self, instance: str, priority: int) -> None:
-        """Called on the event loop for each advertisement that an instance accepts; it must not block."""
+        """An instance accepts an advertisement."""
+
+    def said(self, instance: str, priority: int) -> None:
+        """An instance has sent an advertisement."""
 
 
 @runtime_checkable

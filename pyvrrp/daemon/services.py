@@ -79,12 +79,20 @@ class Services:
                     _LOG.exception("plugin %s: hold(%s, %s) failed", name, instance, held)
 
     def heard(self, instance: str, priority: int) -> None:
-        """Tell those that listen for the peer."""
+        """Tell those that listen that the peer has spoken."""
         for name, listener in self._listeners:
             try:
                 listener.heard(instance, priority)
             except Exception:
                 _LOG.exception("plugin %s: heard(%s, %d) failed", name, instance, priority)
+
+    def said(self, instance: str, priority: int) -> None:
+        """Tell those that listen that we have spoken."""
+        for name, listener in self._listeners:
+            try:
+                listener.said(instance, priority)
+            except Exception:
+                _LOG.exception("plugin %s: said(%s, %d) failed", name, instance, priority)
 
     def status(self) -> dict[str, Mapping[str, object]]:
         """The part of each plugin; of one that fails, that it does."""

@@ -9,7 +9,7 @@ import pytest
 
 from drbdctl.daemon import peer_watch
 from drbdctl.daemon.peer_watch import PeerWatch
-from drbdctl.failover.evidence import Link, Sight, Witness, Word, broken, witnessed
+from drbdctl.failover.evidence import Link, Network, Sight, Witness, Word, broken, witnessed
 from drbdctl.status.words import Role
 from drbdctl.steps.command import Outcome
 from drbdctl.steps.effect import until
@@ -55,6 +55,27 @@ def test_what_a_witness_says(witness, status, word):
     said, commands = asked(witness, status)
     assert said.word is word
     assert commands[0] == (("ping", "-n", "-c", "1", "-W", "1", "192.0.2.254") if witness[0] == "ping" else witness[1:])
+
+
+def advertised(network: Network, *times: float) -> Network:
+    for when in times:
+        network = network.said_at(when, 100)
+    return network
+
+
+def test_who_falls_silent_when_we_begin_to_speak_may_have_yielded():
+    heard = Network("eth0", up=True, heard=NOW - 10.0, advert_int=1.0)
+    speaks = advertised(heard, NOW - 9.0, NOW - 8.0, NOW - 7.0)
+    assert (speaks.said, speaks.said_last) == (NOW - 9.0, NOW - 7.0)
+    assert speaks.may_have_yielded(NOW - 6.0)
+    assert not speaks.may_have_yielded(NOW), "it is long ago that we spoke"
+    assert not heard.may_have_yielded(NOW), "we have said nothing, so nobody has yielded to us"
+    assert not advertised(heard, NOW - 7.0).may_have_yielded(NOW - 6.0), "it was silent before"
+    assert not speaks.said_at(NOW - 6.0, 0).may_have_yielded(NOW - 6.0)
+
+
+def test_who_has_paused_begins_to_speak_anew():
+    assert advertised(Network("eth0"), NOW, NOW + 3.0, NOW + 6.1).said == NOW + 6.1
 
 
 def test_a_ping_never_says_that_the_peer_is_dead():

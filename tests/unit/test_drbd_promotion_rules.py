@@ -156,6 +156,16 @@ def test_rule_5_who_is_heard_is_not_gone(members, told):
     assert refused(alone(**members), with_policy(takeover=Takeover.AVAILABILITY_FIRST))[5] == told
 
 
+def test_rule_5_between_two_advertisements_nobody_is_silent():
+    """dead_interval is 3 s, the advertisements of eth1 are 4 s apart, and two of them may be lost."""
+    slow = replace(network(11.0, name="eth1"), advert_int=4.0)
+    policy = with_policy(takeover=Takeover.AVAILABILITY_FIRST)
+    assert "was heard on eth1 11.0 s ago" in refused(alone(networks=(network(20.0), slow)), policy)[5]
+    assert 5 not in refused(alone(networks=(network(20.0), replace(slow, heard=NOW - 12.5))), policy)
+    listened = replace(slow, heard=None, since=NOW - 11.0)
+    assert refused(alone(networks=(listened,)), policy)[5].endswith("not been listened for during 12 s yet")
+
+
 @pytest.mark.parametrize(
     ("witness", "told"),
     [

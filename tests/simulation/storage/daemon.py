@@ -309,6 +309,7 @@ class Daemon:
                 if self._held and priority:
                     host.vip_until = self.now + LEASE
                 host.tell(f"advertises with priority {priority}")
+                self.networks = [each.said_at(self.now, priority) for each in self.networks]
                 host.cluster.advertise(host, Advertisement(2, 51, priority, 1.0, ()), self.router.source)
             case vrrp.AcquireAddresses():
                 self._held = True
