@@ -56,11 +56,14 @@ class Clients:
         try:
             for address in addresses:
                 await nfs.await_address(address)
-            if self._service.version3:
-                await nfs.notify(self._service, addresses, self._run)
         except StepFailed as failed:
             _LOG.warning("clients of NFS are not told that their server has moved: %s", failed)
             return
+        if self._service.version3:
+            try:
+                await nfs.notify(self._service, addresses, self._run)
+            except StepFailed as failed:
+                _LOG.error("clients of NFSv3 are not told to reclaim their locks, which are lost: %s", failed)
         for pause in _PAUSES if left else ():
             await asyncio.sleep(pause)
             left -= await asyncio.to_thread(tickle.connections, nfs.PORT)

@@ -35,6 +35,11 @@ _ADDRESS_WAIT = 10.0
 "seconds for an address to come up"
 _IN_NAMESPACE = 'hostname "$0" && exec "$@"'
 "the text is fixed, what differs is arguments: nothing of the configuration is read by the shell"
+_WITH_A_NAME = (
+    'hosts=$(mktemp) && { echo "$0 $0"; cat /etc/hosts; } >"$hosts" && mount --bind "$hosts" /etc/hosts && '
+    'rm "$hosts" && exec "$@"'
+)
+"sm-notify refuses an address that has no name; by this one clients know it, whatever name they mounted"
 
 
 async def prepare(run: Run = command.run) -> None:
@@ -95,7 +100,7 @@ async def stop(nfs: Nfs, deadline: float, run: Run = command.run) -> None:
         raise StepFailed("still exported: " + ", ".join(f"{client}:{directory}" for client, directory in sorted(left)))
     if exported:
         await run(["exportfs", "-f"], deadline)
-    await _end([*ours, *_statd(nfs), *_mountd(nfs)], deadline)
+    await _end([*ours, *_statd(nfs), *_sm_notify(nfs), *_mountd(nfs)], deadline)
 
 
 async def check(nfs: Nfs, deadline: float, run: Run = command.run) -> str:
@@ -112,10 +117,10 @@ async def check(nfs: Nfs, deadline: float, run: Run = command.run) -> str:
 
 
 async def notify(nfs: Nfs, addresses: Sequence[str], run: Run = command.run) -> None:
-    """NFSv3: tell the clients that had locks to reclaim them; raises StepFailed. It waits until each address is up."""
+    """NFSv3: tell the clients that had locks to reclaim them, which goes on in the background; raises StepFailed."""
+    apart = ["unshare", "--mount", "--propagation", "slave", "sh", "-c", _WITH_A_NAME]
     for address in addresses:
-        await await_address(address)
-        await succeed(run, ["sm-notify", "-f", "-v", address, "-P", f"{nfs.state_dir}/statd"], 10.0)
+        await succeed(run, [*apart, address, "sm-notify", "-f", "-v", address, "-P", f"{nfs.state_dir}/statd"], 10.0)
 
 
 async def await_address(address: str) -> None:
@@ -210,6 +215,11 @@ def _nfsdcld(nfs: Nfs) -> list[int]:
 
 def _statd(nfs: Nfs) -> list[int]:
     return [pid for pid, argv in _processes("rpc.statd") if f"{nfs.state_dir}/statd" in argv]
+
+
+def _sm_notify(nfs: Nfs) -> list[int]:
+    """It goes on asking clients that don't answer, for a quarter of an hour, and its directory is on the volume."""
+    return [pid for pid, argv in _processes("sm-notify") if f"{nfs.state_dir}/statd" in argv]
 
 
 def _mountd(nfs: Nfs) -> list[int]:

@@ -99,3 +99,26 @@ def test_connections_are_kept_when_they_change_and_reset_where_they_are_missed(m
         assert len(reset) == 2, "who is connected is left in peace"
 
     asyncio.run(serve_and_move())
+
+
+def test_clients_of_version_3_are_told_by_a_name_of_its_own_and_who_fails_keeps_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    left = Connection("127.0.0.1", 2049, "192.0.2.1", 777)
+    reset: list[Connection] = []
+    monkeypatch.setattr(tickle, "connections", lambda port: frozenset())
+    monkeypatch.setattr(tickle, "send", reset.append)
+    monkeypatch.setattr(clients, "_PAUSES", (0.0,))
+    told: list[Sequence[str]] = []
+
+    async def run(argv: Sequence[str], deadline: float) -> Outcome:
+        if argv[0] == "cat":
+            return Outcome(argv=tuple(argv), status=0, output=tickle.written({left}), seconds=0.0)
+        told.append(argv)
+        return Outcome(argv=tuple(argv), status=1, output="sm-notify: no", seconds=0.0)
+
+    nfs = Nfs(state_dir="/mnt/data/.nfs", exports=(), scope="storage-NFS", version3=True)
+    asyncio.run(Clients(nfs, run).recall(["127.0.0.1"]))
+    assert told[0][-7:] == ["127.0.0.1", "sm-notify", "-f", "-v", "127.0.0.1", "-P", "/mnt/data/.nfs/statd"]
+    assert "are not told to reclaim their locks, which are lost" in caplog.text
+    assert reset == [left]

@@ -34,7 +34,7 @@ HOST_PACKAGES = {
 PACKAGES = (
     *("drbd-utils", "nfs-kernel-server", "nfs-common", "python3", "iproute2", "kmod", "procps", "psmisc", "e2fsprogs"),
     *("util-linux", "netbase", "xfsprogs", "lvm2", "iputils-ping", "iputils-arping", "tcpdump", "keepalived", "fio"),
-    *("systemd", "systemd-sysv", "restic", "thin-provisioning-tools"),
+    *("systemd", "systemd-sysv", "restic", "thin-provisioning-tools", "openssh-client", "openssh-server"),
 )
 SUITE = "bookworm"
 MODULES = ("virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci", "virtio_blk")

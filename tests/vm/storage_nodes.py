@@ -42,12 +42,16 @@ storage NFS {{
     mount /dev/drbd0 /mnt/data {{ fstype ext4  options noatime }}
     nfs {{
         state_dir /mnt/data/.nfs
+        {nfs}
         # fsid 0: the root of a machine is an overlay, which can't be exported, not even as the root of the exports
         export /mnt/data/share {{ client 10.77.0.0/24  options rw,sync,no_subtree_check,no_root_squash  fsid 0 }}
     }}
-    on_demote_failure hold
+    on_demote_failure {on_demote_failure}
     # an emulated processor is ten times slower, and shares a real one with others
-    deadlines {{ promote 60  mount 60  start 120  verify 60  stop 60  demote 60  promotion 240  demotion 240  look 30 }}
+    deadlines {{
+        promote 60  mount 60  start 120  verify 60  stop 60  demote 60  look 30
+        promotion 240  demotion {demotion}
+    }}
     {more}
 }}
 """
@@ -82,12 +86,24 @@ class StorageNodes:
     """The pair, with everything configured and nothing started."""
 
     def __init__(
-        self, machines: Sequence[Machine], more: str = "", *, disk: str = "/dev/vdb", advert_int: int = ADVERT_INT
+        self,
+        machines: Sequence[Machine],
+        more: str = "",
+        *,
+        disk: str = "/dev/vdb",
+        advert_int: int = ADVERT_INT,
+        on_demote_failure: str = "hold",
+        demotion: int = 240,
+        nfs: str = "",
     ) -> None:
-        """With two networks the second one replicates, and the peer is heard on both."""
+        """With two networks the second one replicates, and the peer is heard on both.
+
+        `more` are lines of the storage block, `nfs` of its nfs block; `demotion` is a deadline in seconds.
+        """
         self.machines = tuple(machines)
         self.advert_int = advert_int
         self.second_network = len(self.machines[0].addresses) > 1
+        self.block = {"nfs": nfs, "on_demote_failure": on_demote_failure, "demotion": demotion}
         self.more = more + (" networks REPLICATION" if self.second_network else "")
         self.pair = StoragePair(self.machines, disk=disk, ping_timeout=min(30, 10 * advert_int))
         self.pair.create()
@@ -100,7 +116,7 @@ class StorageNodes:
     def configure(self, machine: Machine) -> None:
         """Write keepalived.conf, as after each boot."""
         known = {"priority": PRIORITY - 10 * self.machines.index(machine), "advert_int": self.advert_int}
-        text = CONFIGURATION.format(vip=VIP, more=self.more, **known)
+        text = CONFIGURATION.format(vip=VIP, more=self.more, **self.block, **known)
         if self.second_network:
             text += SECOND_NETWORK.format(**known)
         machine.put("/etc/keepalived/keepalived.conf", text)
@@ -182,6 +198,11 @@ class Client:
     def mount(self, address: str = VIP) -> None:
         """A hard mount of NFSv4.2."""
         self.machine.sh(f"mount -t nfs4 -o vers=4.2,hard {address}:/ /mnt/nfs", timeout=120)
+
+    def mount3(self) -> None:
+        """A hard mount of NFSv3, with locks; rpcbind and statd run from now on."""
+        self.machine.sh("modprobe nfsv3; rpcbind; rpc.statd")
+        self.machine.sh(f"mount -t nfs -o vers=3,hard,proto=tcp {VIP}:/mnt/data/share /mnt/nfs", timeout=240)
 
     def write(self) -> None:
         """Write until the machine is gone."""
