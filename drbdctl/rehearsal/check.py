@@ -21,9 +21,12 @@ def instance_of(status: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def hindrances(
-    name: str, here: Mapping[str, Any], ours: Mapping[str, Any], theirs: Mapping[str, Any], peer: str
+    name: str, here: Mapping[str, Any], ours: Mapping[str, Any], theirs: Mapping[str, Any], peer: str, took: float = 0.0
 ) -> Iterator[str]:
-    """Why not to begin: of the status here, and the answers of both to `after-move`; a sentence each."""
+    """Why not to begin: of the status here, and the answers of both to `after-move`; a sentence each.
+
+    `took`: seconds from our answer until theirs was here, for which theirs may be the later one.
+    """
     storage = storage_of(here, name)
     if not storage:
         yield f"here: the daemon has no storage {name}"
@@ -38,6 +41,7 @@ def hindrances(
     for what in sorted({*ours.get("fingerprint", {}), *theirs.get("fingerprint", {})}):
         if ours["fingerprint"].get(what) != theirs.get("fingerprint", {}).get(what):
             yield f"{peer}: its {what} are not those of this node; compare the storage blocks and drbd.conf (rule 25)"
-    apart = abs(float(ours.get("time", 0.0)) - float(theirs.get("time", 0.0)))
+    later = float(theirs.get("time", 0.0)) - float(ours.get("time", 0.0))
+    apart = max(-later, later - took)
     if apart > _CLOCKS:
         yield f"{peer}: its clock and this node's are {apart:.0f} s apart; mend the time synchronisation (rule 25)"

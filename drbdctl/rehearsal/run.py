@@ -81,8 +81,10 @@ class Rehearsal:
 
     def check(self) -> list[str]:
         """Why not to begin; raises NodeFailed."""
-        status, ours, theirs = self.here.status(), self.here.after_move(self.name), self.there.after_move(self.name)
-        found = list(hindrances(self.name, status, ours, theirs, self.there.name))
+        status, ours = self.here.status(), self.here.after_move(self.name)
+        asked = self._clock()
+        theirs = self.there.after_move(self.name)
+        found = list(hindrances(self.name, status, ours, theirs, self.there.name, self._clock() - asked))
         if not found and not self._addresses(status):
             found.append(f"here: vrrp_instance {self._instance(status)} has no address")
         return found

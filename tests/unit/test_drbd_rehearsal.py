@@ -57,6 +57,8 @@ class Node:
         self.refusals: list[str] = []
         self.fingerprint = {"mounts": "1", "nfs scope": "2"}
         self.skew = 0.0
+        self.takes = 0.0
+        "seconds for an answer"
         self.never_gives = False
 
     def status(self) -> dict:
@@ -86,7 +88,9 @@ class Node:
         self.steps.append({"number": len(self.steps) + 1, "step": step, "seconds": seconds, "failure": ""})
 
     def after_move(self, storage: str) -> dict:
-        return {"refusals": self.refusals, "fingerprint": self.fingerprint, "time": 1e9 + self.skew}
+        self.clock.sleep(self.takes)
+        time = 1e9 + self.clock.now + self.skew
+        return {"refusals": self.refusals, "fingerprint": self.fingerprint, "time": time}
 
     def move(self, storage: str, instance: str) -> None:
         assert (storage, instance) == ("S", "VI")
@@ -133,6 +137,15 @@ def test_there_and_back_with_each_step_s_time(stage):
         "  ... without an answer on port 2049             1.50 s",
     ]
     assert json.loads(json.dumps(as_json("S", ways, 2049)))["ways"][1]["taken"][0]["step"] == "promote r0"
+
+
+@pytest.mark.parametrize(("skew", "apart"), [(1.5, []), (-1.5, []), (6.0, ["6 s apart"]), (-30.0, ["25 s apart"])])
+def test_a_slow_answer_is_not_taken_for_a_clock_that_is_wrong(stage, skew, apart):
+    rehearsal, _, there = stage
+    there.takes, there.skew = 5.0, skew
+    assert [
+        each.partition(";")[0].removeprefix("n2: its clock and this node's are ") for each in rehearsal.check()
+    ] == apart
 
 
 @pytest.mark.parametrize(
