@@ -50,7 +50,7 @@ from drbdctl.steps.effect import Run as Runs
 from drbdctl.steps.effect import StepFailed as EffectFailed
 from drbdctl.steps.hands import Hands
 from pyvrrp.config.model import VrrpInstance
-from pyvrrp.daemon.plugins import GateFailed, Report
+from pyvrrp.daemon.plugins import GateFailed, Hindrance, Report
 
 _LOG = logging.getLogger("pyvrrp.drbdctl")
 _IDLE = 1.0
@@ -72,7 +72,7 @@ class StorageRunner:
         self.alarm = ""
         "what somebody should come and look at"
         self.tally = Tally()
-        self.hindered: Callable[[bool], None] = lambda _: None
+        self.hindered: Callable[[Hindrance | None], None] = lambda _: None
         "see pyvrrp.daemon.plugins.Contested"
         self._lost = ""
         "why it does not serve although the addresses are up: a process that took the role over found it so"

@@ -48,6 +48,7 @@ from drbdctl.failover.planner import plan_demote, plan_promote
 from drbdctl.failover.refusal import OVERRIDABLE, Refusal
 from drbdctl.failover.seen import Seen
 from drbdctl.failover.self_fence import pointless
+from pyvrrp.core.events import Hindrance
 
 Actions = list[Action]
 _POLL = 0.25
@@ -127,12 +128,12 @@ class Failover:
                 assert_never(self.phase)
 
     @property
-    def hindered(self) -> bool:
-        """It is to serve, can't begin, and for what it knows the peer may serve: it must not be made to give way."""
-        begun = self.running is not None or (bool(self.plan.steps) and not self.plan.refusals)
-        return (
-            self.phase is Phase.PROMOTING and not begun and (self.seen is None or self.seen.peer_may_serve(self.group))
-        )
+    def hindered(self) -> Hindrance | None:
+        """It is to serve, can't begin, and the peer may serve, for what is known: it must not be made to give way."""
+        begun = self.running is not None or (self.plan.steps and not self.plan.refusals)
+        if self.phase is not Phase.PROMOTING or begun:
+            return None
+        return Hindrance.UNSEEN if self.seen is None else self.seen.peer_may_serve(self.group)
 
     def fence_answer(self, resource: str) -> tuple[int, str]:
         """Exit status and sentence for `drbdctl fence-peer`: 5 while a promotion that was allowed is under way.

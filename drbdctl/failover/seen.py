@@ -15,6 +15,7 @@ from drbdctl.status.generation import Generation
 from drbdctl.status.peers import connected, peer_is_primary
 from drbdctl.status.state import Resource, Status
 from drbdctl.status.words import Role
+from pyvrrp.core.events import Hindrance
 
 DRBD_MAJOR = 147
 
@@ -106,12 +107,14 @@ class Seen:
         gone = self.trusted and self.status.resource(resource.name) is None
         return gone or (self.trusted and self._roles(resource) == {Role.SECONDARY})
 
-    def peer_may_serve(self, group: Group) -> bool:
-        """Nothing is Primary here, and the peer may be: it is, or it can't be seen."""
+    def peer_may_serve(self, group: Group) -> Hindrance | None:
+        """Nothing is Primary here, and the peer is, or can't be seen; None: it does not serve."""
+        found = [self.resource(each.name) for each in group.managed]
         if any(self.primary(each) for each in group.managed):
-            return False
-        peers = [self.resource(each.name) for each in group.managed]
-        return any(peer_is_primary(each) or not connected(each) for each in peers)
+            return None
+        if not all(map(connected, found)):
+            return Hindrance.UNSEEN
+        return Hindrance.HOLDER if any(map(peer_is_primary, found)) else None
 
     def demoted(self, resource: GroupResource) -> bool:
         """A volume is known not to be Primary any more, or the resource is gone; an unknown word says nothing."""

@@ -30,7 +30,7 @@ class Phase(Enum):
     """How far a MASTER with gates has come; without gates it is SERVING at once."""
 
     WAITING = "waiting"
-    "it came by silence and its gates are hindered: it says nothing, and yields to whomever it hears"
+    "its gates are hindered by whom it has not heard, or can't see: it says nothing, and yields to whomever it hears"
     ACQUIRING = "acquiring"
     SERVING = "serving"
     HANDING_OVER = "handing over"
@@ -124,9 +124,18 @@ class GatesBegun:
     """Nothing hinders the gates: they are being acquired."""
 
 
+class Hindrance(Enum):
+    """What keeps gates of which nothing is acquired yet from it."""
+
+    HOLDER = "somebody else holds what is behind them, and lets go when he hears of us"
+    UNSEEN = "somebody else may hold it, and can't be seen"
+
+
 @dataclass(frozen=True, slots=True)
 class GatesHindered:
-    """Nothing is acquired yet, and something keeps the gates from it; so it is until GatesBegun."""
+    """The gates can't begin; so it is until GatesBegun."""
+
+    by: Hindrance
 
 
 @dataclass(frozen=True, slots=True)

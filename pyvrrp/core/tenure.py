@@ -7,6 +7,7 @@ from pyvrrp.core.events import (
     Action,
     AnnounceAddresses,
     CloseGates,
+    Hindrance,
     OpenGates,
     Phase,
     ReleaseAddresses,
@@ -37,6 +38,7 @@ class Tenure:
         self.phase = Phase.RELEASING
         "nothing is held before `begin`"
         self._waits = False
+        "it began because nobody was heard"
         self.silent = False
         "nothing has been said yet, or priority 0 has"
         self._parameters = parameters
@@ -55,7 +57,7 @@ class Tenure:
         """Open the gates, which must be answered within gate_timeout, and say nothing before they have begun."""
         actions = self.begin(now)
         self._waits = True
-        self.hindered()
+        self.hindered(Hindrance.UNSEEN)
         return actions
 
     def begun(self) -> bool:
@@ -65,9 +67,9 @@ class Tenure:
             self.phase, self.silent = Phase.ACQUIRING, False
         return waited
 
-    def hindered(self) -> None:
-        """Nothing of the gates is acquired, and something is in the way: nothing is said, if it began with `wait`."""
-        if self._waits and self.phase is Phase.ACQUIRING:
+    def hindered(self, by: Hindrance) -> None:
+        """The gates can't begin: nothing is said, unless a holder is to hear that he is preempted."""
+        if self.phase is Phase.ACQUIRING and (self._waits or by is Hindrance.UNSEEN):
             self.phase, self.silent = Phase.WAITING, True
             self._timers.pop(Timer.ADVER, None)
 

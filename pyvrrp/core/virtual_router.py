@@ -97,7 +97,7 @@ class VirtualRouter(Condition):
             case GatesBegun():
                 return self._advertise(now) if self._tenure.begun() else []
             case GatesHindered():
-                self._tenure.hindered()
+                self._tenure.hindered(event.by)
                 return []
             case GatesOpened():
                 return [*self._tenure.serve(now), self._tell()] if self._in_phase(Phase.ACQUIRING) else []

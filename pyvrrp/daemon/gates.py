@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pyvrrp.core.events import Event, GatesBegun, GatesClosed, GatesFailed, GatesHindered, GatesOpened
-from pyvrrp.daemon.plugins import Contested, Gate, GateFailed, Undoable
+from pyvrrp.daemon.plugins import Contested, Gate, GateFailed, Hindrance, Undoable
 
 _LOG = logging.getLogger("pyvrrp")
+_UNKNOWN = object()
+"the first gate has not said yet what hinders it"
 _RETRY = 1.0
 "seconds between two attempts to release a gate that refuses"
 
@@ -30,8 +32,8 @@ class GateRunner:
         self._wish = False
         self._task: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
-        self._hindered = True
-        "none is acquired, and the first waits for somebody else"
+        self._hindered: Hindrance | object | None = _UNKNOWN
+        "why none is acquired; None: they have begun"
         self.problem = ""
         "why a gate can't be released, in the gate's words"
 
@@ -98,12 +100,12 @@ class GateRunner:
             self._take_next()
 
     async def _open(self) -> None:
-        self._hindered = True
+        self._hindered = _UNKNOWN
         for number, gate in enumerate(self._gates):
             if isinstance(gate, Contested):
                 gate.hindered = self._is_hindered if number == 0 else lambda _: None
             if number > 0 or not isinstance(gate, Contested):
-                self._is_hindered(False)  # what is held must be heard of
+                self._is_hindered(None)  # what is held must be heard of
             if gate not in self._held:
                 self._held.append(gate)  # also while it is being acquired: release is idempotent
             # One that is held already too: its release may have been tried, and have come half way.
@@ -116,13 +118,13 @@ class GateRunner:
                 if not self._changed.is_set():
                     self._deliver(GatesFailed(f"gate {gate.name}: {why}"))
                 return
-        self._is_hindered(False)
+        self._is_hindered(None)
         self._deliver(GatesOpened())
 
-    def _is_hindered(self, hindered: bool) -> None:
-        if hindered is not self._hindered and self._wish:
-            self._hindered = hindered
-            self._deliver(GatesHindered() if hindered else GatesBegun())
+    def _is_hindered(self, by: Hindrance | None) -> None:
+        if by is not self._hindered and self._wish:
+            self._hindered = by
+            self._deliver(GatesBegun() if by is None else GatesHindered(by))
 
     async def _close(self) -> None:
         if await self._close_held():
@@ -170,7 +172,7 @@ class GateRunner:
             change.cancel()
             if self._wish and self._changed.is_set():
                 self._changed.clear()  # closed and opened again meanwhile: this attempt still counts
-                if not self._hindered:
+                if self._hindered is None:
                     self._deliver(GatesBegun())
             elif not self._wish:
                 task.cancel()

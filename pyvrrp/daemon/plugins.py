@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from pyvrrp.config.diagnostics import Diagnostics
 from pyvrrp.config.keywords import Keyword
 from pyvrrp.config.model import Config
+from pyvrrp.core.events import Hindrance as Hindrance
 
 # A plugin that runs scripts does it as the same users, and by the same rules, as the daemon.
 from pyvrrp.host.script_security import UnknownAccount as UnknownAccount
@@ -66,12 +67,13 @@ class Gate(Protocol):
 class Contested(Protocol):
     """A gate that somebody else may hold: its `acquire` waits for that.
 
-    A router that took over because it heard nobody says nothing meanwhile: who holds it may serve, out of earshot.
+    A router that took over because it heard nobody says nothing meanwhile: who holds it may serve, out of earshot. One
+    that preempts goes on advertising, so that the holder lets go, unless the holder can't be seen.
     """
 
-    hindered: Callable[[bool], None]
-    """Set before each `acquire`, to be called while that goes on: whether somebody else keeps it from beginning, each
-    time that changes. It is taken for hindered first."""
+    hindered: Callable[[Hindrance | None], None]
+    """Set before each `acquire`, to be called while that goes on: what keeps it from beginning, each time that changes;
+    None: nothing does."""
 
 
 @runtime_checkable

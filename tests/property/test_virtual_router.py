@@ -18,6 +18,7 @@ from pyvrrp.core.events import (
     GroupFault,
     GroupPromoted,
     GroupReasserted,
+    Hindrance,
     Shutdown,
     SourceChanged,
     Startup,
@@ -86,7 +87,15 @@ trackings = st.builds(
     faults=st.sampled_from([(), ("eth0 is down",)]),
     pending=st.sampled_from([(), ("script chk: no result yet",)]),
 )
-answers = st.sampled_from([GatesBegun(), GatesHindered(), GatesOpened(), GatesFailed("drbd0: Outdated"), GatesClosed()])
+answers = st.sampled_from(
+    [
+        GatesBegun(),
+        *map(GatesHindered, Hindrance),
+        GatesOpened(),
+        GatesFailed("drbd0: Outdated"),
+        GatesClosed(),
+    ]
+)
 "of the gates"
 steps = st.sampled_from([0.0, 0.001, 0.3, 1.0, 3.7, 100.0, 10_000.0])
 "how time moves on"

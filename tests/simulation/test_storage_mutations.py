@@ -127,7 +127,7 @@ def a_master_that_is_loud_while_its_gates_are_hindered(patch):
         return [*self._advertise(now), *actions] if self._tenure._waits else actions
 
     patch.setattr(VirtualRouter, "_become_master", loud)
-    patch.setattr(Tenure, "hindered", lambda self: None)
+    patch.setattr(Tenure, "hindered", lambda self, by: None)
 
 
 def a_node_that_never_lets_go(patch):

@@ -40,6 +40,7 @@ from drbdctl.failover.plan import (
 from drbdctl.failover.seen import DRBD_MAJOR, Mounted, Seen
 from drbdctl.status.state import Status
 from drbdctl.status.words import Role
+from pyvrrp.core.events import Hindrance
 from tests.unit.drbd_seen import GROUP, R0, network, resource, seen, with_policy
 
 R1 = replace(R0, name="r1", volumes=(replace(R0.volumes[0], minor=1, device="/dev/drbd1"),))
@@ -189,10 +190,10 @@ def test_rule_3_a_primary_that_lives_is_asked_so_many_times_and_no_more():
 @pytest.mark.parametrize(
     ("found", "may_serve"),
     [
-        (resource(peer=Role.PRIMARY), True),
-        (resource(peer=None), True),
-        (resource(peer=Role.SECONDARY), False),
-        (resource(peer=None, role=Role.PRIMARY), False),
+        (resource(peer=Role.PRIMARY), Hindrance.HOLDER),
+        (resource(peer=None), Hindrance.UNSEEN),
+        (resource(peer=Role.SECONDARY), None),
+        (resource(peer=None, role=Role.PRIMARY), None),
     ],
     ids=["it is Primary", "it can't be seen", "it is Secondary", "this node is Primary"],
 )
@@ -200,13 +201,13 @@ def test_whether_the_peer_may_serve(found, may_serve):
     assert seen(found).peer_may_serve(GROUP) is may_serve
 
 
-@pytest.mark.parametrize(("peer", "hindered"), [(Role.PRIMARY, True), (Role.SECONDARY, False)])
+@pytest.mark.parametrize(("peer", "hindered"), [(Role.PRIMARY, Hindrance.HOLDER), (Role.SECONDARY, None)])
 def test_who_is_kept_from_it_while_the_peer_may_serve_is_hindered(peer, hindered):
     bench = Bench()
     bench.peer = peer
     if peer is Role.SECONDARY:  # the connection may be dead: it waits (rule 4)
         bench.looks = lambda found: replace(found, networks=(replace(network(), heard=None, since=found.at),))
-    assert not bench.machine.hindered, "nothing is wanted of it"
+    assert bench.machine.hindered is None, "nothing is wanted of it"
     bench.tell(WantPrimary())
     assert (bench.machine.phase, bench.log) == (Phase.PROMOTING, [])
     assert bench.machine.hindered is hindered
@@ -216,19 +217,19 @@ def test_who_promotes_is_hindered_no_more_and_again_when_the_peer_turns_out_to_l
     bench = Bench()
     bench.hangs = {Promote}
     bench.tell(WantPrimary())
-    assert (bench.log, bench.machine.hindered) == (["promote r0"], False)
+    assert (bench.log, bench.machine.hindered) == (["promote r0"], None)
     bench.peer = Role.PRIMARY
     bench.tell(StepFailed(Promote("r0"), Failure("Multiple primaries not allowed", 11, TWO_PRIMARIES)))
     bench.pass_time(1.0)
-    assert (bench.log, bench.machine.hindered) == (["promote r0"], True)
+    assert (bench.log, bench.machine.hindered) == (["promote r0"], Hindrance.HOLDER)
 
 
 def test_who_serves_is_not_hindered():
     bench = serving()
-    assert not bench.machine.hindered
+    assert bench.machine.hindered is None
     bench.hangs = {StopService}
     bench.tell(WantSecondary())
-    assert not bench.machine.hindered
+    assert bench.machine.hindered is None
 
 
 def test_rule_7_fencing_is_tried_once_more_and_no_more():

@@ -31,7 +31,7 @@ from drbdctl.status.proc_drbd import parse, status
 from drbdctl.steps.effect import until
 from pyvrrp.core.metrics import exposition
 from pyvrrp.core.report import Mood
-from pyvrrp.daemon.plugins import CommandRefused, GateFailed
+from pyvrrp.daemon.plugins import CommandRefused, GateFailed, Hindrance
 
 PROC = """version: 8.4.11 (api:1/proto:86-101)
 srcversion: F73C670A7EC572DB9CF3E5B
@@ -221,16 +221,17 @@ def test_while_the_peer_has_it_the_gate_is_hindered(node: Node):
     node.peer = "Primary"
 
     async def work(runner: StorageRunner) -> None:
-        said: list[tuple[bool, list[str]]] = []
+        said: list[tuple[Hindrance | None, list[str]]] = []
         runner.hindered = lambda hindered: said.append((hindered, list(node.done)))
         attempt = asyncio.create_task(runner.acquire())
         assert await until(lambda: "the peer is Primary" in str(runner.status()["refusals"]), 5.0)
-        assert {hindered for hindered, _ in said} == {True}
+        assert said[0] == (Hindrance.UNSEEN, []), "it has not looked yet"
+        assert said[-1] == (Hindrance.HOLDER, [])
         node.peer = "Secondary"
         await attempt
-        begun = [done for hindered, done in said if not hindered]
+        begun = [done for hindered, done in said if hindered is None]
         assert begun[0] == [], "it is said before anything is done"
-        assert said[-1][0] is False
+        assert said[-1][0] is None
 
     scenario(node, work)
 

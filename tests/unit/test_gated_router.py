@@ -15,6 +15,7 @@ from pyvrrp.core.events import (
     GatesFailed,
     GatesHindered,
     GatesOpened,
+    Hindrance,
     OpenGates,
     Phase,
     Reason,
@@ -73,7 +74,7 @@ def test_who_heard_nobody_says_nothing_before_its_gates_begin(waiting):
 
 def test_gates_that_are_hindered_again_silence_it_again(acquiring):
     """The promotion was allowed and has failed: the peer is Primary, and lives."""
-    assert acquiring.handle(GatesHindered(), now=5.0) == []
+    assert acquiring.handle(GatesHindered(Hindrance.HOLDER), now=5.0) == []
     assert (acquiring.phase, acquiring.deadline) == (Phase.WAITING, TAKEOVER + 60)
     assert acquiring.handle(heard(50), now=6.0)[-1].reason is Reason.HEARD
 
@@ -82,8 +83,17 @@ def test_who_preempts_is_heard_although_its_gates_are_hindered(router):
     """By whom it preempts, who will then let go."""
     router.handle(heard(50), now=1.0)
     router.handle(TimerExpired(), now=router.deadline)
-    assert router.handle(GatesHindered(), now=router.since) == []
+    assert router.handle(GatesHindered(Hindrance.HOLDER), now=router.since) == []
     assert router.handle(TimerExpired(), now=router.deadline) == [SendAdvertisement(100)]
+
+
+def test_who_preempts_one_that_can_not_be_seen_any_more_lets_it_be(router):
+    """The network was cut in between: it may not hear us, and when it does again it is to serve on."""
+    router.handle(heard(50), now=1.0)
+    router.handle(TimerExpired(), now=router.deadline)
+    assert router.handle(GatesHindered(Hindrance.UNSEEN), now=router.since) == []
+    assert router.phase is Phase.WAITING
+    assert router.handle(heard(50), now=router.since + 1)[-1].reason is Reason.HEARD
 
 
 def test_who_is_heard_again_serves_on_whatever_the_priorities(waiting):

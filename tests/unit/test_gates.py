@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from pyvrrp.core.events import GatesBegun, GatesClosed, GatesFailed, GatesHindered, GatesOpened
+from pyvrrp.core.events import GatesBegun, GatesClosed, GatesFailed, GatesHindered, GatesOpened, Hindrance
 from pyvrrp.daemon.gates import GateRunner
 from pyvrrp.daemon.plugins import GateFailed
 
@@ -19,7 +19,7 @@ class Recorder:
         self.answered = asyncio.Event()
 
     def __call__(self, event):
-        if event in (GatesBegun(), GatesHindered()):
+        if isinstance(event, GatesBegun | GatesHindered):
             self.begun.append(event)
             return
         self.log.append(event)
@@ -131,9 +131,9 @@ class ContestedGate(Gate):
 
     async def acquire(self):
         await super().acquire()
-        self.hindered(False)
-        self.hindered(True)
-        self.hindered(False)
+        self.hindered(None)
+        self.hindered(Hindrance.HOLDER)
+        self.hindered(None)
 
 
 def test_the_first_gate_says_whether_they_have_begun():
@@ -145,7 +145,7 @@ def test_the_first_gate_says_whether_they_have_begun():
         assert recorder.begun == []
         block.set()
         await recorder.answer()
-        assert recorder.begun == [GatesBegun(), GatesHindered(), GatesBegun()]
+        assert recorder.begun == [GatesBegun(), GatesHindered(Hindrance.HOLDER), GatesBegun()]
         assert recorder.log == ["+a", "+b", GatesOpened()]
 
     run(scenario)

@@ -65,7 +65,8 @@ class Daemon:
         "how often the gate opened"
         self._failing = ""
         "why the gate could not be opened, while it is being closed"
-        self._hindered = True
+        self._hindered: vrrp.Hindrance | str | None = ""
+        "as last told; empty: not yet"
         self._held = False
         "the addresses are ours"
         self._tracking = vrrp.TrackingChanged(pending=("the storage was not looked at yet",))
@@ -270,8 +271,8 @@ class Daemon:
     def _contend(self) -> None:
         """As StorageRunner and GateRunner do."""
         if self.failover.wish is Wish.PRIMARY and self.failover.hindered is not self._hindered:
-            self._hindered = self.failover.hindered
-            self._queue.appendleft(vrrp.GatesHindered() if self._hindered else vrrp.GatesBegun())
+            self._hindered = by = self.failover.hindered
+            self._queue.appendleft(vrrp.GatesBegun() if by is None else vrrp.GatesHindered(by))
 
     def _ended(self, step: Step, failure: Failure | None) -> None:
         self._tell(StepDone(step) if failure is None else StepFailed(step, failure))
@@ -318,7 +319,7 @@ class Daemon:
                 self._held = False
                 host.vip_until = float("-inf")
             case vrrp.OpenGates():
-                self._hindered = True
+                self._hindered = ""
                 self._tell(WantPrimary())
             case vrrp.CloseGates():
                 self._failing = ""
