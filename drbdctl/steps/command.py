@@ -1,7 +1,7 @@
 """An external command: a process group of its own, a deadline, its output, and what becomes of one that hangs.
 
 A command on suspended I/O sleeps in the kernel (state D) and no signal ends it. It is told apart from one that was just
-slow, left alone, and waited for in the background: nobody starts another one beside it.
+slow, left alone, and waited for in the background: while it is there the same command is not started again.
 """
 
 from __future__ import annotations
@@ -52,6 +52,10 @@ class Outcome:
         return f"{' '.join(self.argv)}: {why}"
 
 
+_hanging: dict[tuple[str, ...], int] = {}
+"the commands that hang, and their pids"
+
+
 async def run(argv: Sequence[str], deadline: float, environment: Mapping[str, str] | None = None) -> Outcome:
     """Run a command without a shell and wait for its end, `deadline` seconds at most; never raises for what it does.
 
@@ -71,6 +75,8 @@ async def run(argv: Sequence[str], deadline: float, environment: Mapping[str, st
             pid=stuck_pid,
         )
 
+    if (pid := _hanging.get(command, 0)) and is_there(pid):
+        return outcome(None, failure=f"not begun: one of before {_where(pid)}", stuck_pid=pid)
     try:
         child = subprocess.Popen(  # noqa: ASYNC220 - uvloop's own know no pidfd; a fork takes a millisecond
             command,
@@ -91,7 +97,8 @@ async def run(argv: Sequence[str], deadline: float, environment: Mapping[str, st
         await running.end()
         if running.ended:
             return outcome(None, running.output, f"no end within {deadline:g} s, killed")
-        return outcome(None, running.output, _where(child.pid, deadline), child.pid)
+        _hanging[command] = child.pid
+        return outcome(None, running.output, f"no end within {deadline:g} s, and it {_where(child.pid)}", child.pid)
     except asyncio.CancelledError:
         await running.end()
         raise
@@ -155,11 +162,16 @@ class _Running:
         self._end.set()
 
 
-def _where(pid: int, deadline: float) -> str:
+def is_there(pid: int) -> bool:
+    """Whether there is such a process, one that hangs in the kernel too."""
+    return os.path.exists(f"/proc/{pid}")
+
+
+def _where(pid: int) -> str:
     """What a process that SIGKILL does not end is doing."""
     state = wait = "?"
     with contextlib.suppress(OSError, IndexError):
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     with contextlib.suppress(OSError):
         wait = Path(f"/proc/{pid}/wchan").read_text().strip() or "?"
-    return f"no end within {deadline:g} s, and it can't be killed (pid {pid}, state {state} in {wait}): I/O hangs"
+    return f"can't be killed (pid {pid}, state {state} in {wait}): I/O hangs"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from typing import assert_never
@@ -44,7 +43,7 @@ class Hands:
     @property
     def stuck(self) -> tuple[str, ...]:
         """The commands that hang in the kernel still, a sentence each."""
-        self._stuck = {pid: what for pid, what in self._stuck.items() if _is_there(pid)}
+        self._stuck = {pid: what for pid, what in self._stuck.items() if command.is_there(pid)}
         return tuple(self._stuck.values())
 
     async def do(self, planned: Planned) -> Failure | None:
@@ -120,7 +119,3 @@ class Hands:
             return outcome
 
         return run
-
-
-def _is_there(pid: int) -> bool:
-    return os.path.exists(f"/proc/{pid}")

@@ -176,14 +176,13 @@ def _is_device(link: Path, device: tuple[int, int]) -> bool:
 
 def _nfsd(own: list[Mount], proc: Path) -> Iterator[Holder]:
     points = [mount.point for mount in own]
-    with suppress(OSError, ValueError):
-        threads = int((proc / "fs/nfsd/threads").read_text())
-        if threads == 0:
-            return
+    threads = [each for each in _names(proc) if each.isdigit() and _name(proc / each) == "nfsd"]
+    # Not by /proc/fs/nfsd/threads: it is locked while nfsd is being stopped, however long that hangs.
+    with suppress(OSError):
         for line in (proc / "fs/nfsd/exports").read_text(errors="replace").splitlines():
             path = _plain(line.partition("\t")[0])
-            if any(path == point or path.startswith(f"{point}/") for point in points):
-                yield Holder(kind=Kind.NFSD, what=f"{threads} threads serve {path}")
+            if threads and any(path == point or path.startswith(f"{point}/") for point in points):
+                yield Holder(kind=Kind.NFSD, what=f"{len(threads)} threads serve {path}")
 
 
 def _swap(device: tuple[int, int], proc: Path) -> Iterator[Holder]:

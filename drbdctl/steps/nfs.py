@@ -62,7 +62,8 @@ async def start(nfs: Nfs, deadline: float, run: Run = command.run) -> None:
     if not await check(nfs, deadline, run):
         return
     await prepare(run)
-    _refuse_a_stranger(nfs)
+    running = await threads(deadline, run)
+    _refuse_a_stranger(nfs, running)
     await _refuse_an_empty_directory(nfs, deadline, run)
     if not _nfsdcld(nfs):
         # By a command, as everything that touches the volume: its I/O may hang, and we must not.
@@ -77,7 +78,7 @@ async def start(nfs: Nfs, deadline: float, run: Run = command.run) -> None:
     for export in nfs.exports:
         for client in export.clients:
             await succeed(run, ["exportfs", "-o", _options(export), f"{client}:{export.directory}"], deadline)
-    if threads() == 0:
+    if running == 0:
         versions = [] if nfs.version3 else ["-N", "3"]
         times = ["-L", str(nfs.lease), "-G", str(nfs.lease)]
         serve = ["rpc.nfsd", *versions, *times, str(nfs.threads)]
@@ -89,11 +90,12 @@ async def start(nfs: Nfs, deadline: float, run: Run = command.run) -> None:
 async def stop(nfs: Nfs, deadline: float, run: Run = command.run) -> None:
     """Stop what is ours of it; raises StepFailed."""
     ours = _nfsdcld(nfs)
-    exported = await _exported(run, deadline) if threads() or ours else set()
-    if threads() and (ours or exported & _wanted(nfs)):
+    running = await threads(deadline, run)
+    exported = await _exported(run, deadline) if running or ours else set()
+    if running and (ours or exported & _wanted(nfs)):
         outcome = await run(["rpc.nfsd", "0"], deadline)
-        if threads():
-            raise failed(outcome, f"{threads()} nfsd threads do not end")
+        if outcome.stuck or (running := await threads(deadline, run)):
+            raise failed(outcome, f"{running} nfsd threads do not end")
     for client, directory in sorted(exported & _wanted(nfs)):
         await run(["exportfs", "-u", f"{client}:{directory}"], deadline)
     if left := (await _exported(run, deadline) if exported else set()) & _wanted(nfs):
@@ -105,7 +107,7 @@ async def stop(nfs: Nfs, deadline: float, run: Run = command.run) -> None:
 
 async def check(nfs: Nfs, deadline: float, run: Run = command.run) -> str:
     """Whether it works: threads, every export, an answer on port 2049; what does not, empty when all does."""
-    if not threads():
+    if not await threads(deadline, run):
         return "nfsd does not run"
     if not await asyncio.to_thread(_nfsdcld, nfs):
         return f"nfsdcld does not run with {nfs.state_dir}"
@@ -139,24 +141,23 @@ def _is_here(address: str) -> bool:
     return True
 
 
-def threads() -> int:
-    """How many threads serve; 0 also where there is no nfsd."""
-    try:
-        return int((NFSD / "threads").read_text())
-    except (OSError, ValueError):
+async def threads(deadline: float, run: Run = command.run) -> int:
+    """How many threads serve; 0 also where there is no nfsd. Raises StepFailed.
+
+    By a command: the file is locked while nfsd is being stopped, for as long as the I/O of its threads hangs.
+    """
+    if not (NFSD / "threads").exists():
         return 0
+    outcome = await succeed(run, ["cat", str(NFSD / "threads")], deadline)
+    try:
+        return int(outcome.output)
+    except ValueError:
+        raise StepFailed(f"{NFSD}/threads has no number: {outcome.output.strip()[:40]!r}") from None
 
 
-def grace() -> bool | None:
-    """Whether clients may only reclaim what they had; None: not known."""
-    with suppress(OSError):
-        return (NFSD / "v4_end_grace").read_text().strip() == "N"
-    return None
-
-
-def _refuse_a_stranger(nfs: Nfs) -> None:
+def _refuse_a_stranger(nfs: Nfs, running: int) -> None:
     hint = "`systemctl disable --now nfs-server`: a storage block has the NFS server for itself"
-    if threads() and not _nfsdcld(nfs):
+    if running and not _nfsdcld(nfs):
         raise StepFailed(f"an NFS server runs here that was not started for this storage; {hint}")
     for pid, argv in _processes("nfsdcld"):
         if nfs.state_dir not in argv:

@@ -68,9 +68,9 @@ async def works(service: Runnable, deadline: float, run: Run = command.run) -> b
     """True: running and working; False: stopped; None: neither is known, or it runs and does not work."""
     match service:
         case Nfs():
-            if not nfs.threads():
-                return False
             try:
+                if not await nfs.threads(deadline, run):
+                    return False
                 return await nfs.check(service, deadline, run) == "" or None
             except StepFailed:
                 return None

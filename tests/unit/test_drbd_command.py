@@ -49,11 +49,15 @@ def test_one_that_can_t_be_killed_is_stuck_and_reaped_when_it_ends(monkeypatch):
     async def scenario():
         done = await run(["sleep", "1"], 0.1)
         assert done.stuck
-        assert "can't be killed" in done.sentence
+        assert "no end within 0.1 s, and it can't be killed" in done.sentence
+        again = await run(["sleep", "1"], 0.1)
+        assert (again.stuck, again.pid) == (True, done.pid)
+        assert "not begun: one of before can't be killed" in again.sentence
         pid = int(done.failure.partition("pid ")[2].partition(",")[0])
         for _ in range(200):
             await asyncio.sleep(0.01)
             if ended(pid):
+                assert (await run(["sleep", "0"], 5.0)).ok
                 return
         raise AssertionError("nobody reaped it")
 

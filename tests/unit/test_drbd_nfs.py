@@ -1,15 +1,17 @@
 """The NFS server on a volume: what is ours, what is refused, and whether it answers."""
 
 import asyncio
+import os
 import struct
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from drbdctl.settings import Export, Nfs
-from drbdctl.steps import nfs, rpc
+from drbdctl.steps import nfs, rpc, services
 from drbdctl.steps.command import Outcome
 from drbdctl.steps.effect import StepFailed
 
@@ -20,6 +22,14 @@ EXPORT = Export(
     fsid="1",
     mount_point="/mnt/data",
 )
+
+
+def nfsd(directory: Path, threads: int) -> Path:
+    """What is below /proc/fs/nfsd."""
+    (directory / "threads").write_text(f"{threads}\n")
+    return directory
+
+
 SERVER = Nfs(state_dir="/mnt/data/.nfs", scope="storage", exports=(EXPORT,))
 
 
@@ -32,17 +42,17 @@ def test_the_lines_of_exportfs():
     assert list(nfs.read_exports(text)) == [("10.77.0.0/24", "/mnt/data/share"), ("client.example", "/srv/with blank")]
 
 
-def test_a_server_of_somebody_else_s_is_refused_and_left_alone(monkeypatch):
+def test_a_server_of_somebody_else_s_is_refused_and_left_alone(monkeypatch, tmp_path):
     asked: list[str] = []
 
     async def run(argv: Sequence[str], deadline: float) -> Outcome:
         asked.append(argv[0])
-        return Outcome(argv=tuple(argv), status=0, output="", seconds=0.0)
+        return Outcome(argv=tuple(argv), status=0, output="8\n" if argv[0] == "cat" else "", seconds=0.0)
 
     async def prepared(run: object) -> None:
         pass
 
-    monkeypatch.setattr(nfs, "threads", lambda: 8)
+    monkeypatch.setattr(nfs, "NFSD", nfsd(tmp_path, threads=8))
     monkeypatch.setattr(nfs, "prepare", prepared)
     with pytest.raises(StepFailed, match="was not started for this storage; `systemctl disable --now nfs-server`"):
         asyncio.run(nfs.start(SERVER, 5.0, run))
@@ -50,14 +60,14 @@ def test_a_server_of_somebody_else_s_is_refused_and_left_alone(monkeypatch):
     assert "rpc.nfsd" not in asked
 
 
-def test_a_volume_that_is_not_mounted_is_never_exported(monkeypatch):
+def test_a_volume_that_is_not_mounted_is_never_exported(monkeypatch, tmp_path):
     async def run(argv: Sequence[str], deadline: float) -> Outcome:
         raise AssertionError(f"{argv} must not be run")
 
     async def prepared(run: object) -> None:
         pass
 
-    monkeypatch.setattr(nfs, "threads", lambda: 0)
+    monkeypatch.setattr(nfs, "NFSD", tmp_path)
     monkeypatch.setattr(nfs, "prepare", prepared)
     with pytest.raises(StepFailed, match="/mnt/data is not mounted: /mnt/data/share is not exported"):
         asyncio.run(nfs.start(SERVER, 5.0, run))
@@ -107,15 +117,15 @@ def test_a_server_that_answers_and_one_that_hangs_up():
 class Machine:
     """The kernel's NFS server and the daemons beside it, as the commands leave them."""
 
-    def __init__(self, monkeypatch) -> None:
+    def __init__(self, monkeypatch, tmp_path: Path) -> None:
         self.commands: list[list[str]] = []
-        self.threads = 0
+        self.threads, self.stops = 0, True
         self.daemons: dict[str, list[int]] = {"nfsdcld": [], "rpc.mountd": [], "rpc.statd": []}
         self.exported: set[tuple[str, str]] = set()
+        monkeypatch.setattr(nfs, "NFSD", nfsd(tmp_path, threads=0))
         mounted = SimpleNamespace(point="/mnt/data", file_system="ext4")
         pipefs = SimpleNamespace(point="/run/rpc_pipefs", file_system="rpc_pipefs")
         monkeypatch.setattr(nfs.holders, "mounts", lambda: [mounted, pipefs])
-        monkeypatch.setattr(nfs, "threads", lambda: self.threads)
         monkeypatch.setattr(nfs, "_processes", lambda name: iter(()))
         monkeypatch.setattr(nfs, "_nfsdcld", lambda _: list(self.daemons["nfsdcld"]))
         monkeypatch.setattr(nfs, "_mountd", lambda _: list(self.daemons["rpc.mountd"]))
@@ -138,6 +148,8 @@ class Machine:
     async def run(self, argv: Sequence[str], deadline: float) -> Outcome:
         words, output = list(argv), ""
         match words:
+            case ["cat", _]:
+                output = f"{self.threads}\n"
             case ["exportfs", "-s"]:
                 output = "".join(f"{directory}  {client}(rw)\n" for client, directory in sorted(self.exported))
             case ["exportfs", "-o", _, where]:
@@ -148,15 +160,15 @@ class Machine:
                 self.daemons[name].append(42)
             case ["unshare", *_, count]:
                 self.threads = int(count)
-            case ["rpc.nfsd", "0"]:
+            case ["rpc.nfsd", "0"] if self.stops:
                 self.threads = 0
-        if words[:2] != ["exportfs", "-s"] and words[0] != "test":
+        if words[:2] != ["exportfs", "-s"] and words[0] not in ("test", "cat"):
             self.commands.append(words)
         return Outcome(argv=tuple(argv), status=0, output=output, seconds=0.0)
 
 
-def test_the_order_up_and_down(monkeypatch):
-    machine = Machine(monkeypatch)
+def test_the_order_up_and_down(monkeypatch, tmp_path):
+    machine = Machine(monkeypatch, tmp_path)
     asyncio.run(nfs.start(SERVER, 5.0, machine.run))
     options = "rw,sync,fsid=1,mountpoint=/mnt/data"
     assert machine.commands == [
@@ -187,8 +199,8 @@ def test_the_order_up_and_down(monkeypatch):
     assert machine.exported == {("192.0.2.1", "/home")}, "never -r, never -a"
 
 
-def test_version_3_has_its_state_on_the_volume_too(monkeypatch):
-    machine = Machine(monkeypatch)
+def test_version_3_has_its_state_on_the_volume_too(monkeypatch, tmp_path):
+    machine = Machine(monkeypatch, tmp_path)
     asyncio.run(nfs.start(replace(SERVER, version3=True), 5.0, machine.run))
     commands = [" ".join(each) for each in machine.commands]
     assert "rpc.mountd -N 2" in commands
@@ -196,11 +208,29 @@ def test_version_3_has_its_state_on_the_volume_too(monkeypatch):
     assert commands[-1].endswith("rpc.nfsd -L 30 -G 30 8")
 
 
-def test_a_server_whose_threads_do_not_end_keeps_its_exports(monkeypatch):
-    machine = Machine(monkeypatch)
+def test_a_server_whose_threads_do_not_end_keeps_its_exports(monkeypatch, tmp_path):
+    machine = Machine(monkeypatch, tmp_path)
     asyncio.run(nfs.start(SERVER, 5.0, machine.run))
-    monkeypatch.setattr(nfs, "threads", lambda: 8)
+    machine.stops = False
     with pytest.raises(StepFailed, match="8 nfsd threads do not end"):
         asyncio.run(nfs.stop(SERVER, 5.0, machine.run))
     assert machine.exported
     assert machine.daemons["nfsdcld"]
+
+
+def test_an_nfsd_whose_stop_hangs_is_not_asked_by_the_daemon_itself(monkeypatch, tmp_path):
+    """The file with their number is locked for as long as that lasts."""
+    machine = Machine(monkeypatch, tmp_path)
+    asyncio.run(nfs.start(SERVER, 5.0, machine.run))
+    os.remove(nfs.NFSD / "threads")
+    os.mkfifo(nfs.NFSD / "threads")  # who opens it waits
+
+    async def run(argv: Sequence[str], deadline: float) -> Outcome:
+        hangs = argv[0] in ("cat", "rpc.nfsd")
+        done = Outcome(argv=tuple(argv), status=None if hangs else 0, output="8", seconds=0.0, stuck=hangs)
+        return done if hangs else await machine.run(argv, deadline)
+
+    with pytest.raises(StepFailed) as raised:
+        asyncio.run(nfs.stop(SERVER, 5.0, run))
+    assert raised.value.failure.stuck
+    assert asyncio.run(services.works(SERVER, 5.0, run)) is None
