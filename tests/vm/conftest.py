@@ -40,11 +40,10 @@ def networks() -> int:
 
 
 @pytest.fixture
-def lab(vm_image: Image, project: Path, networks: int, request: pytest.FixtureRequest) -> Iterator[Lab]:
+def lab(vm_image: Image, project: Path, networks: int) -> Iterator[Lab]:
     """No machines yet; those that are started in it are gone after the test."""
     with Lab(vm_image, project, networks=networks) as lab:
         yield lab
-        request.node.consoles = [(each.name, each.console.read_text(errors="replace")) for each in lab.machines]
 
 
 Start = Callable[..., Sequence[Machine]]
@@ -58,8 +57,9 @@ def machines(lab: Lab) -> Start:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[pytest.TestReport]:
+    """With what the machines have said, while they are there."""
     report = yield
-    if report.failed and call.when == "teardown":
-        for name, console in getattr(item, "consoles", ()):
-            report.sections.append((f"console of {name}", console[-5000:]))
+    lab = getattr(item, "funcargs", {}).get("lab")
+    if report.failed and call.when != "teardown" and lab is not None:
+        report.sections += [(name, said[-5000:]) for name, said in lab.told().items()]
     return report

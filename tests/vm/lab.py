@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib.metadata
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 from tests.vm.image import Image
-from tests.vm.machine import Machine, kill_all, project_disk
+from tests.vm.machine import Machine, MachineError, kill_all, project_disk
 from tests.vm.switch import Switch
 
 ROOT = Path(__file__).parents[2]
@@ -56,6 +57,17 @@ class Lab:
         for machine in started:
             machine.wait()
         return started
+
+    def told(self) -> dict[str, str]:
+        """What the machines have said, by file name: consoles, the daemons' logs and the kernels' since their boot."""
+        found = {}
+        for machine in self.machines:
+            found[f"{machine}.console"] = machine.console.read_text(errors="replace")
+            if machine.runs:
+                with suppress(MachineError):
+                    found[f"{machine}.dmesg"] = machine.sh("dmesg | tail -n 300")
+                    found[f"{machine}.log"] = machine.sh("cat /tmp/log || true")
+        return found
 
 
 def pack(target: Path) -> Path:

@@ -120,16 +120,6 @@ class Ledger:
             return f"DRBD has found a split brain: {', '.join(split)}"
         return self.writers.trouble or judge_ledger(server, self.client.count())
 
-    def told(self) -> dict[str, str]:
-        """What the machines have said, by file name: consoles, the daemons' logs and the kernels' since their boot."""
-        found = {}
-        for machine in self.lab.machines:
-            found[f"{machine}.console"] = machine.console.read_text(errors="replace")
-            if machine.runs:
-                found[f"{machine}.dmesg"] = machine.sh("dmesg | tail -n 300")
-                found[f"{machine}.log"] = machine.sh("cat /tmp/log || true")
-        return found
-
     def _power(self, machine: Machine, on: bool) -> None:
         """What the power switch says of a machine from now on."""
         self.client.machine.sh(f"{'rm -f' if on else 'touch'} /tmp/off-{machine}")
@@ -221,7 +211,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def keep(ledger: Ledger, directory: Path) -> None:
     """Write what the machines have said."""
     directory.mkdir(parents=True, exist_ok=True)
-    for name, text in ledger.told().items():
+    for name, text in ledger.lab.told().items():
         (directory / name).write_text(text)
 
 

@@ -65,15 +65,6 @@ def test_links_that_are_lost_and_a_lock_that_is_kept(lab) -> None:
     replication.mend()
     whole(nodes, client)
 
-    # Nobody hears the peer, and DRBD has it on the line: it is Primary.
-    service.part("n1", "n2")
-    eventually(lambda: "the peer is Primary" in nodes.log(n2), "n2 tries, and sees a Primary", 120, every=0.5)
-    client.goes_on()
-    assert (nodes.serves(n1), nodes.serves(n2), nodes.pair.role(n2)) == (True, False, "Secondary")
-    service.mend()
-    whole(nodes, client)
-    nodes.await_standby(n2)
-
     # Nobody can be reached from here: the address goes where clients are.
     n1.cable(plugged=False)
     nodes.await_service(n2)
@@ -83,6 +74,18 @@ def test_links_that_are_lost_and_a_lock_that_is_kept(lab) -> None:
     whole(nodes, client)
     assert lock(n1) == "locked by somebody else", "n2 knows the lock that n1 gave"
     assert "lost" not in c1.sh("dmesg | grep -i nfs || true")
+
+    # Nobody hears n2, and DRBD has it on the line: it is Primary. It serves on, also when they hear each other again,
+    # although its priority is the lower one.
+    nodes.await_standby(n1)
+    service.part("n1", "n2")
+    eventually(lambda: "the peer is Primary" in nodes.log(n1), "n1 tries, and sees a Primary", 120, every=0.5)
+    client.goes_on()
+    service.mend()
+    eventually(lambda: "while its gates were hindered" in nodes.log(n1), "n1 hears n2 again", 120, every=0.5)
+    whole(nodes, client)
+    assert (nodes.serves(n1), nodes.serves(n2), nodes.pair.role(n1)) == (False, True, "Secondary")
+    assert "a higher priority" not in nodes.log(n2)
 
 
 def test_disks_that_fail_and_disks_that_hang(lab) -> None:
