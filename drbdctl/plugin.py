@@ -26,7 +26,11 @@ if TYPE_CHECKING:
     from pyvrrp.core.report import Entry
 
 TRACKER = "storage"
-"the kind of `track_storage`"
+"the kind of `track_storage`: whether this node is fit for the role that it has or may get"
+ROLE = "storage_role"
+"the kind of `track_storage_role`: whether this node serves"
+ROLE_WEIGHT = 50
+"unless the line has another one"
 
 
 class DrbdPlugin:
@@ -34,7 +38,9 @@ class DrbdPlugin:
 
     name = "drbdctl"
     keywords: Sequence[Keyword] = KEYWORDS
-    instance_keywords: Sequence[Keyword] = (Keyword(name=f"track_{TRACKER}", body=Body.LINES, repeatable=True),)
+    instance_keywords: Sequence[Keyword] = tuple(
+        Keyword(name=f"track_{kind}", body=Body.LINES, repeatable=True) for kind in (TRACKER, ROLE)
+    )
 
     def __init__(self) -> None:
         self._runners = Runners()
@@ -74,7 +80,11 @@ class StorageService:
         self._instances = {each.name: each for each in config.instances}
         self._runners = runners
         self.trackers: Sequence[TrackerSpec] = [
-            TrackerSpec(kind=TRACKER, name=each.name, run=partial(self._track, each.name)) for each in storages
+            *(TrackerSpec(kind=TRACKER, name=each.name, run=partial(self._track, each.name)) for each in storages),
+            *(
+                TrackerSpec(kind=ROLE, name=each.name, run=partial(self._track_role, each.name), weight=ROLE_WEIGHT)
+                for each in storages
+            ),
         ]
 
     def gates(self, instance: str) -> Sequence[Gate]:
@@ -166,6 +176,9 @@ class StorageService:
     async def _track(self, name: str, report: Report) -> None:
         await self._runner(name).report(report)
 
+    async def _track_role(self, name: str, report: Report) -> None:
+        await self._runner(name).report_role(report)
+
 
 @dataclass(slots=True)
 class Runners:
@@ -184,8 +197,8 @@ def _judge_tracks(config: Config, names: set[str], diagnostics: Diagnostics) -> 
     every = [*(each.tracks for each in config.instances), *(each.tracks for each in config.sync_groups)]
     for tracks in every:
         for track in tracks:
-            if track.kind == TRACKER and track.name not in names:
+            if track.kind in (TRACKER, ROLE) and track.name not in names:
                 near = did_you_mean(track.name, names)
                 hint = f"did you mean '{near}'?" if near else f"define '{STORAGE} {track.name} {{ ... }}'"
-                message = f"track_{TRACKER}: there is no {STORAGE} {track.name}"
+                message = f"track_{track.kind}: there is no {STORAGE} {track.name}"
                 diagnostics.error(track.position, "undefined-name", message, hint, fatal=True)

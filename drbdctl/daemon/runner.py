@@ -357,6 +357,12 @@ class StorageRunner:
                 report(not fitness.faults, what)
             await asyncio.sleep(_IDLE / 2)
 
+    async def report_role(self, report: Report) -> None:
+        """The other tracker: whether this node serves."""
+        while True:
+            report(self.machine.phase is Phase.PRIMARY, self.machine.phase.value)
+            await asyncio.sleep(_IDLE / 2)
+
     @property
     def problems(self) -> list[str]:
         """What somebody should come and look at, a sentence each."""

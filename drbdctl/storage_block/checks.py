@@ -27,7 +27,9 @@ def check(storages: Sequence[Storage], config: Config, diagnostics: Diagnostics)
     fsids: dict[str, str] = {}
     for storage in storages:
         instance = next(each for each in config.instances if each.name == storage.instance)
-        for code, message, hint in (*_follows(storage, instance), *_machine(storage), *_shared(storage, fsids)):
+        networks = [each for each in config.instances if each.name in storage.networks]
+        found = (*_follows(storage, instance), *_heard(storage, networks), *_machine(storage), *_shared(storage, fsids))
+        for code, message, hint in found:
             diagnostics.warning(storage.position, code, f"storage {storage.name}: {message}", hint)
         for message in storage.group.problems(1 + len(storage.networks)):
             diagnostics.warning(storage.position, "unsafe-storage", f"storage {storage.name}: {message}")
@@ -61,6 +63,20 @@ def _follows(storage: Storage, instance: VrrpInstance) -> Iterator[Finding]:
     for script in driving(instance):
         message = f"the notify script {script} drives DRBD as well"
         yield "script-beside-storage", message, "remove it: the storage block does this, in order"
+
+
+def _heard(storage: Storage, networks: Sequence[VrrpInstance]) -> Iterator[Finding]:
+    """Only a MASTER advertises: who serves has to be MASTER on each network."""
+    for each in networks:
+        tracks = (track for track in each.tracks if track.kind == "storage_role" and track.name == storage.name)
+        if not any(track.weight != 0 for track in tracks):
+            message = (
+                f"vrrp_instance {each.name} does not follow it: after a move the node that serves is not heard there"
+            )
+            yield "network-does-not-follow", message, f"write 'track_storage_role {{ {storage.name} }}' in it"
+        elif each.parameters.nopreempt:
+            message = f"vrrp_instance {each.name} is to follow it, and does not preempt: it stays where it was"
+            yield "network-does-not-follow", message, "remove its nopreempt"
 
 
 def _machine(storage: Storage) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from drbdctl.failover.group import Group, GroupResource, Mount, Policy, Service, Takeover
+from drbdctl.plugin import DrbdPlugin
 from drbdctl.settings import Export, Nfs, Program, Storage, Unit
 from drbdctl.storage_block import checks
 from pyvrrp.config.diagnostics import Diagnostics
@@ -75,6 +76,35 @@ def test_nothing_where_all_is_well(machine):
 )
 def test_the_instance_it_follows(machine, before, after, code, told):
     assert told in said(storage(machine), instance=INSTANCE.replace(before, after))[code]
+
+
+LINK = """
+vrrp_instance LINK {
+    interface lo
+    virtual_router_id 52
+    no_virtual_ipaddress
+    %s
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ("track_storage_role {\n S\n }", None),
+        ("track_storage_role {\n S weight 20\n }", None),
+        ("", "after a move the node that serves is not heard there; write 'track_storage_role { S }' in it"),
+        ("track_storage_role {\n S weight 0\n }", "vrrp_instance LINK does not follow it"),
+        ("nopreempt\n track_storage_role {\n S\n }", "it stays where it was; remove its nopreempt"),
+    ],
+)
+def test_a_network_on_which_who_serves_is_heard(machine, lines, told):
+    diagnostics = Diagnostics()
+    loaded = load_text(INSTANCE + LINK % lines, name="k.conf", plugins=[DrbdPlugin()])
+    checks.check([storage(machine, networks=("LINK",))], loaded.config, diagnostics)
+    found = [f"{each.message}; {each.hint}" for each in diagnostics if each.code == "network-does-not-follow"]
+    assert len(found) == (told is not None)
+    assert all(told in each for each in found)
 
 
 def test_a_script_that_drives_drbd_beside_it(machine):

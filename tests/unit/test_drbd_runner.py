@@ -236,6 +236,21 @@ def test_while_the_peer_has_it_the_gate_is_hindered(node: Node):
     scenario(node, work)
 
 
+def test_the_role_is_told_while_it_serves_and_no_longer(node: Node):
+    async def work(runner: StorageRunner) -> None:
+        reports: list[tuple[bool, str]] = []
+        tracking = asyncio.create_task(runner.report_role(lambda ok, detail: reports.append((ok, detail))))
+        await asyncio.sleep(0)
+        assert not reports[-1][0]
+        await runner.acquire()
+        assert await until(lambda: reports[-1] == (True, "primary"), 5.0)
+        await runner.release()
+        assert await until(lambda: not reports[-1][0], 5.0)
+        tracking.cancel()
+
+    scenario(node, work)
+
+
 def test_a_cancelled_acquisition_is_taken_back(node: Node):
     node.slow = StartService
 

@@ -65,6 +65,9 @@ vrrp_instance REPLICATION {{
     virtual_ipaddress {{
         10.78.0.100/24
     }}
+    track_storage_role {{
+        NFS
+    }}
 }}
 """
 LEDGER = """
