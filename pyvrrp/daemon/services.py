@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from pyvrrp.config.diagnostics import Diagnostics
 from pyvrrp.config.model import Config
@@ -73,26 +73,17 @@ class Services:
         """Tell those that follow where the addresses are."""
         for name, service in self._services.items():
             if isinstance(service, Follower):
-                try:
-                    service.hold(instance, held)
-                except Exception:
-                    _LOG.exception("plugin %s: hold(%s, %s) failed", name, instance, held)
+                _tell(name, service.hold, instance, held)
 
     def heard(self, instance: str, priority: int) -> None:
         """Tell those that listen that the peer has spoken."""
         for name, listener in self._listeners:
-            try:
-                listener.heard(instance, priority)
-            except Exception:
-                _LOG.exception("plugin %s: heard(%s, %d) failed", name, instance, priority)
+            _tell(name, listener.heard, instance, priority)
 
     def said(self, instance: str, priority: int) -> None:
         """Tell those that listen that we have spoken."""
         for name, listener in self._listeners:
-            try:
-                listener.said(instance, priority)
-            except Exception:
-                _LOG.exception("plugin %s: said(%s, %d) failed", name, instance, priority)
+            _tell(name, listener.said, instance, priority)
 
     def status(self) -> dict[str, Mapping[str, object]]:
         """The part of each plugin; of one that fails, that it does."""
@@ -146,3 +137,10 @@ class Services:
         """End."""
         for service in self._services.values():
             await service.stop()
+
+
+def _tell(plugin: str, hears: Callable[[str, Any], None], instance: str, what: object) -> None:
+    try:
+        hears(instance, what)
+    except Exception:
+        _LOG.exception("plugin %s: %s(%s, %s) failed", plugin, hears.__name__, instance, what)

@@ -82,6 +82,16 @@ while True:
     number += 1
     time.sleep(0.05)
 """
+LOCK = """
+import fcntl, sys
+file = open(sys.argv[1], "r+")
+try:
+    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError:
+    print("locked by somebody else")
+else:
+    print("free")
+"""
 ORDERED = 'awk \'$1 != NR - 1 { print "line", NR, "is", $0; bad = 1; exit } END { if (!bad) print NR }\' '
 
 
@@ -235,6 +245,12 @@ class Client:
         """Seconds between two acknowledgements, from a record on."""
         times = [when for _, when in self.acknowledged(start)]
         return max((after - before for before, after in pairwise(times)), default=0.0)
+
+
+def lock_of(machine: Machine, path: str) -> str:
+    """Whether another client gets the lock of the one that writes: `free`, or `locked by somebody else`."""
+    machine.put("/tmp/lock.py", LOCK)
+    return machine.sh(f"python3 /tmp/lock.py {path}", timeout=240).strip()
 
 
 def judge_ledger(server: Machine, acknowledged: int) -> str:

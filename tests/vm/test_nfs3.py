@@ -1,18 +1,7 @@
 """Locks of NFSv3, which the server's machine keeps for it: statd's list is on the volume, and the clients are told."""
 
 from pyvrrp.demo.lab import eventually
-from tests.vm.storage_nodes import Client, StorageNodes, judge_ledger
-
-TRY = """
-import fcntl
-file = open("/mnt/nfs/ledger", "r+")
-try:
-    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-except BlockingIOError:
-    print("locked by somebody else")
-else:
-    print("free")
-"""
+from tests.vm.storage_nodes import Client, StorageNodes, judge_ledger, lock_of
 
 
 def test_a_lock_is_kept_over_a_planned_move(machines) -> None:
@@ -31,8 +20,7 @@ def test_a_lock_is_kept_over_a_planned_move(machines) -> None:
     print(f"planned move, NFSv3: the client's longest pause was {writer.longest_pause():.1f} s")
     # The server has told the client that it was away, and it has asked for its lock again.
     other.mount3()
-    c2.put("/tmp/try.py", TRY)
-    assert c2.sh("python3 /tmp/try.py", timeout=240).strip() == "locked by somebody else"
+    assert lock_of(c2, "/mnt/nfs/ledger") == "locked by somebody else"
     c1.sh("pkill -f [l]edger.py")
-    eventually(lambda: c2.sh("python3 /tmp/try.py", timeout=240).strip() == "free", "it is free", 240, every=1)
+    eventually(lambda: lock_of(c2, "/mnt/nfs/ledger") == "free", "it is free", 240, every=1)
     assert judge_ledger(n2, writer.count()) == ""

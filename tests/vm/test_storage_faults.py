@@ -6,19 +6,9 @@ import pytest
 
 from pyvrrp.demo.lab import eventually
 from tests.vm.machine import Machine
-from tests.vm.storage_nodes import VIP, Client, StorageNodes, judge_ledger
+from tests.vm.storage_nodes import VIP, Client, StorageNodes, judge_ledger, lock_of
 from tests.vm.storage_pair import FAILING
 
-LOCK = """
-import fcntl, sys
-file = open(sys.argv[1], "r+")
-try:
-    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-except BlockingIOError:
-    print("locked by somebody else")
-else:
-    print("free")
-"""
 WITHOUT_UDEV = "activation { udev_sync=0  udev_rules=0 }\ndevices { obtain_device_list_from_udev=0 }\n"
 
 
@@ -29,10 +19,9 @@ def networks() -> int:
 
 def lock(machine: Machine) -> str:
     """Whether another client gets the lock of the one that writes."""
-    machine.put("/tmp/lock.py", LOCK)
     machine.sh(f"mkdir -p /mnt/second; modprobe nfsv4; mount -t nfs4 -o vers=4.2,hard {VIP}:/ /mnt/second", timeout=120)
     try:
-        return machine.sh("python3 /tmp/lock.py /mnt/second/ledger", timeout=120).strip()
+        return lock_of(machine, "/mnt/second/ledger")
     finally:
         machine.sh("umount /mnt/second", timeout=120)
 
