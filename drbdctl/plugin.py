@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 TRACKER = "storage"
 "the kind of `track_storage`: whether this node is fit for the role that it has or may get"
 ROLE = "storage_role"
-"the kind of `track_storage_role`: whether this node serves"
+"the kind of `track_storage_role`: whether this node serves, or still holds what it served"
 ROLE_WEIGHT = 50
 "unless the line has another one"
 

@@ -358,9 +358,10 @@ class StorageRunner:
             await asyncio.sleep(_IDLE / 2)
 
     async def report_role(self, report: Report) -> None:
-        """The other tracker: whether this node serves."""
+        """The other tracker: whether this node serves, or has not let go yet: then it must be heard above all."""
         while True:
-            report(self.machine.phase is Phase.PRIMARY, self.machine.phase.value)
+            phase = self.machine.phase
+            report(phase in (Phase.PRIMARY, Phase.DEMOTING, Phase.HELD), phase.value)
             await asyncio.sleep(_IDLE / 2)
 
     @property

@@ -236,7 +236,7 @@ def test_while_the_peer_has_it_the_gate_is_hindered(node: Node):
     scenario(node, work)
 
 
-def test_the_role_is_told_while_it_serves_and_no_longer(node: Node):
+def test_the_role_is_told_while_it_serves_and_until_it_has_let_go(node: Node):
     async def work(runner: StorageRunner) -> None:
         reports: list[tuple[bool, str]] = []
         tracking = asyncio.create_task(runner.report_role(lambda ok, detail: reports.append((ok, detail))))
@@ -244,8 +244,10 @@ def test_the_role_is_told_while_it_serves_and_no_longer(node: Node):
         assert not reports[-1][0]
         await runner.acquire()
         assert await until(lambda: reports[-1] == (True, "primary"), 5.0)
-        await runner.release()
-        assert await until(lambda: not reports[-1][0], 5.0)
+        node.slow = StopService
+        leaving = asyncio.create_task(runner.release())
+        assert await until(lambda: reports[-1] == (True, "demoting"), 5.0)
+        leaving.cancel()
         tracking.cancel()
 
     scenario(node, work)
