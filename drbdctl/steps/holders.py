@@ -174,15 +174,22 @@ def _is_device(link: Path, device: tuple[int, int]) -> bool:
     return False
 
 
+def nfsd_threads(proc: Path = Path("/proc")) -> int:
+    """How many threads of an NFS server the kernel has, in all network namespaces.
+
+    By their names: /proc/fs/nfsd/threads is locked while nfsd is being stopped, however long that hangs.
+    """
+    return sum(each.isdigit() and _name(proc / each) == "nfsd" for each in _names(proc))
+
+
 def _nfsd(own: list[Mount], proc: Path) -> Iterator[Holder]:
     points = [mount.point for mount in own]
-    threads = [each for each in _names(proc) if each.isdigit() and _name(proc / each) == "nfsd"]
-    # Not by /proc/fs/nfsd/threads: it is locked while nfsd is being stopped, however long that hangs.
+    threads = nfsd_threads(proc)
     with suppress(OSError):
         for line in (proc / "fs/nfsd/exports").read_text(errors="replace").splitlines():
             path = _plain(line.partition("\t")[0])
             if threads and any(path == point or path.startswith(f"{point}/") for point in points):
-                yield Holder(kind=Kind.NFSD, what=f"{len(threads)} threads serve {path}")
+                yield Holder(kind=Kind.NFSD, what=f"{threads} threads serve {path}")
 
 
 def _swap(device: tuple[int, int], proc: Path) -> Iterator[Holder]:

@@ -90,7 +90,7 @@ async def start(nfs: Nfs, deadline: float, run: Run = command.run) -> None:
 async def stop(nfs: Nfs, deadline: float, run: Run = command.run) -> None:
     """Stop what is ours of it; raises StepFailed."""
     ours = _nfsdcld(nfs)
-    running = await threads(deadline, run)
+    running = await asyncio.to_thread(holders.nfsd_threads)
     exported = await _exported(run, deadline) if running or ours else set()
     if running and (ours or exported & _wanted(nfs)):
         outcome = await run(["rpc.nfsd", "0"], deadline)
@@ -107,8 +107,18 @@ async def stop(nfs: Nfs, deadline: float, run: Run = command.run) -> None:
 
 async def check(nfs: Nfs, deadline: float, run: Run = command.run) -> str:
     """Whether it works: threads, every export, an answer on port 2049; what does not, empty when all does."""
-    if not await threads(deadline, run):
-        return "nfsd does not run"
+    return await _check(nfs, deadline, run) if await threads(deadline, run) else "nfsd does not run"
+
+
+async def works(nfs: Nfs, deadline: float, run: Run = command.run) -> bool | None:
+    """True: all of it works, False: it is stopped, None: it runs and does not work, or that is not known."""
+    try:
+        return (not await _check(nfs, deadline, run) or None) if await threads(deadline, run) else False
+    except StepFailed:
+        return None
+
+
+async def _check(nfs: Nfs, deadline: float, run: Run) -> str:
     if not await asyncio.to_thread(_nfsdcld, nfs):
         return f"nfsdcld does not run with {nfs.state_dir}"
     if missing := _wanted(nfs) - await _exported(run, deadline):
@@ -144,9 +154,10 @@ def _is_here(address: str) -> bool:
 async def threads(deadline: float, run: Run = command.run) -> int:
     """How many threads serve; 0 also where there is no nfsd. Raises StepFailed.
 
-    By a command: the file is locked while nfsd is being stopped, for as long as the I/O of its threads hangs.
+    By a command: the file is locked while nfsd is being stopped, for as long as the I/O of its threads hangs. Without
+    any thread of that name in the kernel, in whatever network namespace, nobody needs to be asked.
     """
-    if not (NFSD / "threads").exists():
+    if not await asyncio.to_thread(holders.nfsd_threads):
         return 0
     outcome = await succeed(run, ["cat", str(NFSD / "threads")], deadline)
     try:

@@ -68,12 +68,7 @@ async def works(service: Runnable, deadline: float, run: Run = command.run) -> b
     """True: running and working; False: stopped; None: neither is known, or it runs and does not work."""
     match service:
         case Nfs():
-            try:
-                if not await nfs.threads(deadline, run):
-                    return False
-                return await nfs.check(service, deadline, run) == "" or None
-            except StepFailed:
-                return None
+            return await nfs.works(service, deadline, run)
         case Unit():
             said = (await run(["systemctl", "is-active", service.name], deadline)).output.strip()
             return True if said in _ACTIVE else False if said in _STOPPED else None

@@ -53,6 +53,7 @@ def test_a_server_of_somebody_else_s_is_refused_and_left_alone(monkeypatch, tmp_
         pass
 
     monkeypatch.setattr(nfs, "NFSD", nfsd(tmp_path, threads=8))
+    monkeypatch.setattr(nfs.holders, "nfsd_threads", lambda: 8)
     monkeypatch.setattr(nfs, "prepare", prepared)
     with pytest.raises(StepFailed, match="was not started for this storage; `systemctl disable --now nfs-server`"):
         asyncio.run(nfs.start(SERVER, 5.0, run))
@@ -123,6 +124,7 @@ class Machine:
         self.daemons: dict[str, list[int]] = {"nfsdcld": [], "rpc.mountd": [], "rpc.statd": []}
         self.exported: set[tuple[str, str]] = set()
         monkeypatch.setattr(nfs, "NFSD", nfsd(tmp_path, threads=0))
+        monkeypatch.setattr(nfs.holders, "nfsd_threads", lambda: self.threads)
         mounted = SimpleNamespace(point="/mnt/data", file_system="ext4")
         pipefs = SimpleNamespace(point="/run/rpc_pipefs", file_system="rpc_pipefs")
         monkeypatch.setattr(nfs.holders, "mounts", lambda: [mounted, pipefs])
