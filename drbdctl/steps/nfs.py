@@ -31,6 +31,9 @@ NFSD = Path("/proc/fs/nfsd")
 PIPEFS = "/run/rpc_pipefs"
 "where rpc_pipefs is mounted when it is not mounted yet"
 PORT = 2049
+_TRIES = 3
+_TRACKING = 1.0
+"seconds for nfsdcld to open the kernel's pipe"
 _ADDRESS_WAIT = 10.0
 "seconds for an address to come up"
 _IN_NAMESPACE = 'hostname "$0" && exec "$@"'
@@ -82,7 +85,13 @@ async def start(nfs: Nfs, deadline: float, run: Run = command.run) -> None:
         versions = [] if nfs.version3 else ["-N", "3"]
         times = ["-L", str(nfs.lease), "-G", str(nfs.lease)]
         serve = ["rpc.nfsd", *versions, *times, str(nfs.threads)]
-        await succeed(run, ["unshare", "--uts", "sh", "-c", _IN_NAMESPACE, nfs.scope, *serve], deadline)
+        trackers = _nfsdcld(nfs)
+        for again in range(_TRIES):
+            if again:
+                await succeed(run, ["rpc.nfsd", "0"], deadline)
+            await succeed(run, ["unshare", "--uts", "sh", "-c", _IN_NAMESPACE, nfs.scope, *serve], deadline)
+            if await until(lambda: _tracked(trackers), _TRACKING):
+                break
     if why := await check(nfs, deadline, run):
         raise StepFailed(why)
 
@@ -119,8 +128,11 @@ async def works(nfs: Nfs, deadline: float, run: Run = command.run) -> bool | Non
 
 
 async def _check(nfs: Nfs, deadline: float, run: Run) -> str:
-    if not await asyncio.to_thread(_nfsdcld, nfs):
+    trackers = await asyncio.to_thread(_nfsdcld, nfs)
+    if not trackers:
         return f"nfsdcld does not run with {nfs.state_dir}"
+    if not _tracked(trackers):
+        return "nfsd does not tell nfsdcld who its clients are: they would lose their locks at the next move"
     if missing := _wanted(nfs) - await _exported(run, deadline):
         return "not exported: " + ", ".join(f"{client}:{directory}" for client, directory in sorted(missing))
     if why := await rpc.ping("127.0.0.1", PORT, 3 if nfs.version3 else 4, deadline):
@@ -223,6 +235,24 @@ def _statd_argv(nfs: Nfs) -> list[str]:
 
 def _nfsdcld(nfs: Nfs) -> list[int]:
     return [pid for pid, argv in _processes("nfsdcld") if nfs.state_dir in argv]
+
+
+def _tracked(trackers: Sequence[int]) -> bool:
+    """Whether nfsd has taken nfsdcld: it has the kernel's pipe open.
+
+    The kernel waits a second for that. On a busy machine it then takes another way to remember its clients, one that
+    does not go along with the volume.
+    """
+    return any(_has_open(pid, "/nfsd/cld") for pid in trackers)
+
+
+def _has_open(pid: int, end: str) -> bool:
+    with suppress(OSError):
+        for each in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                if os.readlink(each).endswith(end):
+                    return True
+    return False
 
 
 def _statd(nfs: Nfs) -> list[int]:

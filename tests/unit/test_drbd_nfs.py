@@ -130,6 +130,10 @@ class Machine:
         monkeypatch.setattr(nfs.holders, "mounts", lambda: [mounted, pipefs])
         monkeypatch.setattr(nfs, "_processes", lambda name: iter(()))
         monkeypatch.setattr(nfs, "_nfsdcld", lambda _: list(self.daemons["nfsdcld"]))
+        self.slow = 0
+        "so many times nfsd is quicker than nfsdcld"
+        monkeypatch.setattr(nfs, "_TRACKING", 0.0)
+        monkeypatch.setattr(nfs, "_has_open", lambda pid, end: self.slow == 0)
         monkeypatch.setattr(nfs, "_mountd", lambda _: list(self.daemons["rpc.mountd"]))
         monkeypatch.setattr(nfs, "_statd", lambda _: list(self.daemons["rpc.statd"]))
         monkeypatch.setattr(nfs, "prepare", self.prepare)
@@ -163,7 +167,7 @@ class Machine:
             case ["unshare", *_, count]:
                 self.threads = int(count)
             case ["rpc.nfsd", "0"] if self.stops:
-                self.threads = 0
+                self.threads, self.slow = 0, max(0, self.slow - 1)
         if words[:2] != ["exportfs", "-s"] and words[0] not in ("test", "cat"):
             self.commands.append(words)
         return Outcome(argv=tuple(argv), status=0, output=output, seconds=0.0)
@@ -236,3 +240,17 @@ def test_an_nfsd_whose_stop_hangs_is_not_asked_by_the_daemon_itself(monkeypatch,
         asyncio.run(nfs.stop(SERVER, 5.0, run))
     assert raised.value.failure.stuck
     assert asyncio.run(services.works(SERVER, 5.0, run)) is None
+
+
+def test_an_nfsd_that_has_not_taken_nfsdcld_is_started_again(monkeypatch, tmp_path):
+    """Otherwise nobody is known on the volume, and all locks are gone after a move."""
+    machine = Machine(monkeypatch, tmp_path)
+    machine.slow = 1
+    asyncio.run(nfs.start(SERVER, 5.0, machine.run))
+    assert machine.threads == 8
+    assert [each[:2] for each in machine.commands].count(["rpc.nfsd", "0"]) == 1
+
+    never = Machine(monkeypatch, tmp_path)
+    never.slow = 10
+    with pytest.raises(StepFailed, match="they would lose their locks at the next move"):
+        asyncio.run(nfs.start(SERVER, 5.0, never.run))
