@@ -52,8 +52,8 @@ class Outcome:
         return f"{' '.join(self.argv)}: {why}"
 
 
-_hanging: dict[tuple[str, ...], int] = {}
-"the commands that hang, and their pids"
+_hanging: dict[tuple[str, ...], _Running] = {}
+"the commands that were found to hang; each until it ends"
 
 
 async def run(argv: Sequence[str], deadline: float, environment: Mapping[str, str] | None = None) -> Outcome:
@@ -75,8 +75,9 @@ async def run(argv: Sequence[str], deadline: float, environment: Mapping[str, st
             pid=stuck_pid,
         )
 
-    if (pid := _hanging.get(command, 0)) and is_there(pid):
-        return outcome(None, failure=f"not begun: one of before {_where(pid)}", stuck_pid=pid)
+    if (before := _hanging.get(command)) is not None and not before.ended:
+        return outcome(None, failure=f"not begun: one of before {_where(before.pid)}", stuck_pid=before.pid)
+    _hanging.pop(command, None)
     try:
         child = subprocess.Popen(  # noqa: ASYNC220 - uvloop's own know no pidfd; a fork takes a millisecond
             command,
@@ -97,7 +98,7 @@ async def run(argv: Sequence[str], deadline: float, environment: Mapping[str, st
         await running.end()
         if running.ended:
             return outcome(None, running.output, f"no end within {deadline:g} s, killed")
-        _hanging[command] = child.pid
+        _hanging[command] = running
         return outcome(None, running.output, f"no end within {deadline:g} s, and it {_where(child.pid)}", child.pid)
     except asyncio.CancelledError:
         await running.end()
@@ -118,6 +119,10 @@ class _Running:
         os.set_blocking(child.stdout.fileno(), False)
         self._loop.add_reader(child.stdout.fileno(), self._read)
         self._loop.add_reader(self._pidfd, self._ended)
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
 
     @property
     def ended(self) -> bool:
@@ -160,11 +165,6 @@ class _Running:
         self._child.stdout.close()  # a child of its own may still hold the other end
         self._child.wait()
         self._end.set()
-
-
-def is_there(pid: int) -> bool:
-    """Whether there is such a process, one that hangs in the kernel too."""
-    return os.path.exists(f"/proc/{pid}")
 
 
 def _where(pid: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from typing import assert_never
@@ -43,7 +44,7 @@ class Hands:
     @property
     def stuck(self) -> tuple[str, ...]:
         """The commands that hang in the kernel still, a sentence each."""
-        self._stuck = {pid: what for pid, what in self._stuck.items() if command.is_there(pid)}
+        self._stuck = {pid: what for pid, what in self._stuck.items() if os.path.exists(f"/proc/{pid}")}
         return tuple(self._stuck.values())
 
     async def do(self, planned: Planned) -> Failure | None:

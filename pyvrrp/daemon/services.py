@@ -140,6 +140,7 @@ class Services:
 
 
 def _tell(plugin: str, hears: Callable[[str, Any], None], instance: str, what: object) -> None:
+    """A mistake of a plugin costs a line in the log, and never an advertisement."""
     try:
         hears(instance, what)
     except Exception:

@@ -125,7 +125,7 @@ def test_master_backup_master_while_acquiring_goes_on_with_the_same_attempt():
 
 
 class ContestedGate(Gate):
-    """Somebody else may hold it: it waits while `blocked`, and says so."""
+    """Somebody else may hold it; it says what hinders it."""
 
     hindered = None
 
