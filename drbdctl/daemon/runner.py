@@ -85,7 +85,6 @@ class StorageRunner:
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._watching: asyncio.Task[None] | None = None
-        self._looking: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
         self._steps: deque[dict[str, object]] = deque(maxlen=_REMEMBERED)
         "what was done last, and how long it took"
@@ -97,7 +96,7 @@ class StorageRunner:
         storage = self.storage
         self.machine = Failover(storage.group, ours=self._intent.ours)
         self.watch = PeerWatch(
-            self._instances, storage.witness, storage.group.policy.dead_interval, self._news.set, self._run
+            self._instances, storage.witness, storage.group.policy.dead_interval, self._tidings, self._run
         )
         self._eyes = Eyes(storage, self.watch, self._run)
         self._hands = Hands(storage, self._eyes.status, self._run)
@@ -108,13 +107,7 @@ class StorageRunner:
     def start(self) -> None:
         """Begin to watch; the loop is running."""
         if self._watching is None:
-            self._watching = asyncio.create_task(self._watch(), name=self.name)
-            self._watching.add_done_callback(self._watch_ended)
-
-    def _watch_ended(self, task: asyncio.Task[None]) -> None:
-        """Only a mistake of ours leads here; who is not watched must not look healthy, see `report`."""
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _LOG.error("%s: it is not watched any more; please report it", self.name, exc_info=error)
+            self._watching = asyncio.create_task(self._keep_watching(), name=self.name)
 
     async def stop(self) -> None:
         """End; what it holds has been given back before, or is meant to be kept."""
@@ -143,6 +136,15 @@ class StorageRunner:
         self._set_up()
         self.start()
 
+    async def _keep_watching(self) -> None:
+        """Only a mistake of ours ends a watch; who is not watched does not look healthy, see `report`."""
+        while True:
+            try:
+                await self._watch()
+            except Exception:
+                _LOG.exception("%s: it is watched again after %g s; please report it", self.name, _STALE)
+            await asyncio.sleep(_STALE)
+
     async def _watch(self) -> None:
         watching = asyncio.create_task(self.watch.run())
         checking = asyncio.create_task(self._keep_checking())
@@ -160,6 +162,11 @@ class StorageRunner:
         finally:
             watching.cancel()
             checking.cancel()
+
+    def _tidings(self) -> None:
+        """DRBD says something new: a reason to look, but for what a step of ours changes; after that comes a look."""
+        if self.machine.running is None:
+            self._news.set()
 
     async def _keep_checking(self) -> None:
         """What keeps this node from ever promoting is told when it is found, not when it is needed."""
@@ -229,8 +236,10 @@ class StorageRunner:
         self.tally.takeovers += (before, self.machine.phase) == (Phase.PROMOTING, Phase.PRIMARY)
         for action in actions:
             match action:
+                case Look() if self._refused:
+                    self._spawn(self._look_for_users())
                 case Look():
-                    self._spawn(self._look())
+                    self._news.set()
                 case Run(planned, intent):
                     self._spawn(self._step(planned, intent))
                 case Kill():
@@ -285,8 +294,9 @@ class StorageRunner:
         if not task.cancelled() and (error := task.exception()) is not None:
             _LOG.error("%s: a mistake of ours; please report it", self.name, exc_info=error)
 
-    async def _look(self) -> None:
-        self._deliver(await self._eyes.look(self._hands.stuck, self._intent.problem, users=self._refused))
+    async def _look_for_users(self) -> None:
+        """Beside the others: what is asked of a process that hangs may not come back."""
+        self._deliver(await self._eyes.look(self._hands.stuck, self._intent.problem, users=True))
 
     async def _step(self, planned: Planned, intent: str) -> None:
         _LOG.info("%s: %s", self.name, intent)

@@ -288,10 +288,11 @@ class Failover:
         attempt = self._attempt
         for timer in attempt.of_the_step():
             del attempt.timers[timer]
-        attempt.look_from = now
         if failure is None and isinstance(step, Verify):
             attempt.verified = True
-        elif failure is None and attempt.done(step) > _TOO_OFTEN:
+            return self._advance(now)  # it has changed nothing: what was seen before it holds
+        attempt.look_from = now
+        if failure is None and attempt.done(step) > _TOO_OFTEN:
             failure = Failure(f"{step}: it ends well each time, and nothing changes")
         if failure is None:
             return self._advance(now)

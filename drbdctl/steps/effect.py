@@ -11,7 +11,7 @@ from drbdctl.steps.command import Outcome
 
 Run = Callable[[Sequence[str], float], Awaitable[Outcome]]
 "drbdctl.command.run, or what a test has in its place"
-_POLL = 0.05
+_POLL = 0.02
 "seconds between two looks at what should have become true"
 
 

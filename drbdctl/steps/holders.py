@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from drbdctl.steps import processes
+
 _ESCAPES = {r"\040": " ", r"\011": "\t", r"\012": "\n", r"\134": "\\"}
 
 
@@ -174,17 +176,9 @@ def _is_device(link: Path, device: tuple[int, int]) -> bool:
     return False
 
 
-def nfsd_threads(proc: Path = Path("/proc")) -> int:
-    """How many threads of an NFS server the kernel has, in all network namespaces.
-
-    By their names: /proc/fs/nfsd/threads is locked while nfsd is being stopped, however long that hangs.
-    """
-    return sum(each.isdigit() and _name(proc / each) == "nfsd" for each in _names(proc))
-
-
 def _nfsd(own: list[Mount], proc: Path) -> Iterator[Holder]:
     points = [mount.point for mount in own]
-    threads = nfsd_threads(proc)
+    threads = len(processes.named("nfsd", str(proc)))
     with suppress(OSError):
         for line in (proc / "fs/nfsd/exports").read_text(errors="replace").splitlines():
             path = _plain(line.partition("\t")[0])

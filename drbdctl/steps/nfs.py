@@ -16,15 +16,12 @@ import asyncio
 import os
 import re
 import shutil
-import signal
 import socket
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from drbdctl.settings import Export, Nfs
-from drbdctl.steps import command, holders, rpc
+from drbdctl.steps import command, holders, processes, rpc
 from drbdctl.steps.effect import Run, StepFailed, failed, succeed, until
 
 NFSD = Path("/proc/fs/nfsd")
@@ -99,7 +96,7 @@ async def start(nfs: Nfs, deadline: float, run: Run = command.run) -> None:
 async def stop(nfs: Nfs, deadline: float, run: Run = command.run) -> None:
     """Stop what is ours of it; raises StepFailed."""
     ours = _nfsdcld(nfs)
-    running = await asyncio.to_thread(holders.nfsd_threads)
+    running = len(await asyncio.to_thread(processes.named, "nfsd"))
     exported = await _exported(run, deadline) if running or ours else set()
     if running and (ours or exported & _wanted(nfs)):
         outcome = await run(["rpc.nfsd", "0"], deadline)
@@ -111,7 +108,7 @@ async def stop(nfs: Nfs, deadline: float, run: Run = command.run) -> None:
         raise StepFailed("still exported: " + ", ".join(f"{client}:{directory}" for client, directory in sorted(left)))
     if exported:
         await run(["exportfs", "-f"], deadline)
-    await _end([*ours, *_statd(nfs), *_sm_notify(nfs), *_mountd(nfs)], deadline)
+    await processes.end([*ours, *_statd(nfs), *_sm_notify(nfs), *_mountd(nfs)], deadline)
 
 
 async def check(nfs: Nfs, deadline: float, run: Run = command.run) -> str:
@@ -169,7 +166,7 @@ async def threads(deadline: float, run: Run = command.run) -> int:
     By a command: the file is locked while nfsd is being stopped, for as long as the I/O of its threads hangs. Without
     any thread of that name in the kernel, in whatever network namespace, nobody needs to be asked.
     """
-    if not await asyncio.to_thread(holders.nfsd_threads):
+    if not await asyncio.to_thread(processes.named, "nfsd"):
         return 0
     outcome = await succeed(run, ["cat", str(NFSD / "threads")], deadline)
     try:
@@ -182,7 +179,7 @@ def _refuse_a_stranger(nfs: Nfs, running: int) -> None:
     hint = "`systemctl disable --now nfs-server`: a storage block has the NFS server for itself"
     if running and not _nfsdcld(nfs):
         raise StepFailed(f"an NFS server runs here that was not started for this storage; {hint}")
-    for pid, argv in _processes("nfsdcld"):
+    for pid, argv in processes.running("nfsdcld"):
         if nfs.state_dir not in argv:
             raise StepFailed(f"another nfsdcld runs (pid {pid}: {' '.join(argv)}); {hint}")
 
@@ -234,7 +231,7 @@ def _statd_argv(nfs: Nfs) -> list[str]:
 
 
 def _nfsdcld(nfs: Nfs) -> list[int]:
-    return [pid for pid, argv in _processes("nfsdcld") if nfs.state_dir in argv]
+    return [pid for pid, argv in processes.running("nfsdcld") if nfs.state_dir in argv]
 
 
 def _tracked(trackers: Sequence[int]) -> bool:
@@ -243,64 +240,22 @@ def _tracked(trackers: Sequence[int]) -> bool:
     The kernel waits a second for that. On a busy machine it then takes another way to remember its clients, one that
     does not go along with the volume.
     """
-    return any(_has_open(pid, "/nfsd/cld") for pid in trackers)
-
-
-def _has_open(pid: int, end: str) -> bool:
-    with suppress(OSError):
-        for each in Path(f"/proc/{pid}/fd").iterdir():
-            with suppress(OSError):
-                if os.readlink(each).endswith(end):
-                    return True
-    return False
+    return any(processes.has_open(pid, "/nfsd/cld") for pid in trackers)
 
 
 def _statd(nfs: Nfs) -> list[int]:
-    return [pid for pid, argv in _processes("rpc.statd") if f"{nfs.state_dir}/statd" in argv]
+    return [pid for pid, argv in processes.running("rpc.statd") if f"{nfs.state_dir}/statd" in argv]
 
 
 def _sm_notify(nfs: Nfs) -> list[int]:
     """It goes on asking clients that don't answer, for a quarter of an hour, and its directory is on the volume."""
-    return [pid for pid, argv in _processes("sm-notify") if f"{nfs.state_dir}/statd" in argv]
+    return [pid for pid, argv in processes.running("sm-notify") if f"{nfs.state_dir}/statd" in argv]
 
 
 def _mountd(nfs: Nfs) -> list[int]:
-    return [pid for pid, argv in _processes("rpc.mountd") if argv[1:] == _mountd_argv(nfs)[1:]]
-
-
-def _processes(name: str) -> Iterator[tuple[int, list[str]]]:
-    """By name first: the command line of a process that hangs in the kernel can make its reader hang too."""
-    for directory in Path("/proc").iterdir():
-        if directory.name.isdigit():
-            with suppress(OSError):
-                if (directory / "comm").read_text().strip() != name[:15]:
-                    continue
-                argv = (directory / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
-                if argv and os.path.basename(argv[0]) == name:
-                    yield int(directory.name), argv
+    return [pid for pid, argv in processes.running("rpc.mountd") if argv[1:] == _mountd_argv(nfs)[1:]]
 
 
 def _pipefs() -> str:
     """Where rpc_pipefs is mounted; empty: nowhere."""
     return next((each.point for each in holders.mounts() if each.file_system == "rpc_pipefs"), "")
-
-
-async def _end(pids: list[int], deadline: float) -> None:
-    """SIGTERM, then SIGKILL, to daemons that were started here."""
-    began = time.monotonic()
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, number)
-        left = deadline / 2 if number is signal.SIGTERM else deadline - (time.monotonic() - began)
-        if await until(lambda: not any(map(_alive, pids)), left):
-            return
-    raise StepFailed(f"processes {', '.join(map(str, filter(_alive, pids)))} do not end", stuck=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return False
-    return state != "Z"

@@ -53,7 +53,7 @@ def test_a_server_of_somebody_else_s_is_refused_and_left_alone(monkeypatch, tmp_
         pass
 
     monkeypatch.setattr(nfs, "NFSD", nfsd(tmp_path, threads=8))
-    monkeypatch.setattr(nfs.holders, "nfsd_threads", lambda: 8)
+    monkeypatch.setattr(nfs.processes, "named", lambda name: list(range(8)) if name == "nfsd" else [])
     monkeypatch.setattr(nfs, "prepare", prepared)
     with pytest.raises(StepFailed, match="was not started for this storage; `systemctl disable --now nfs-server`"):
         asyncio.run(nfs.start(SERVER, 5.0, run))
@@ -124,20 +124,20 @@ class Machine:
         self.daemons: dict[str, list[int]] = {"nfsdcld": [], "rpc.mountd": [], "rpc.statd": []}
         self.exported: set[tuple[str, str]] = set()
         monkeypatch.setattr(nfs, "NFSD", nfsd(tmp_path, threads=0))
-        monkeypatch.setattr(nfs.holders, "nfsd_threads", lambda: self.threads)
+        monkeypatch.setattr(nfs.processes, "named", lambda name: list(range(self.threads)))
         mounted = SimpleNamespace(point="/mnt/data", file_system="ext4")
         pipefs = SimpleNamespace(point="/run/rpc_pipefs", file_system="rpc_pipefs")
         monkeypatch.setattr(nfs.holders, "mounts", lambda: [mounted, pipefs])
-        monkeypatch.setattr(nfs, "_processes", lambda name: iter(()))
+        monkeypatch.setattr(nfs.processes, "running", lambda name: iter(()))
         monkeypatch.setattr(nfs, "_nfsdcld", lambda _: list(self.daemons["nfsdcld"]))
         self.slow = 0
         "so many times nfsd is quicker than nfsdcld"
         monkeypatch.setattr(nfs, "_TRACKING", 0.0)
-        monkeypatch.setattr(nfs, "_has_open", lambda pid, end: self.slow == 0)
+        monkeypatch.setattr(nfs.processes, "has_open", lambda pid, end: self.slow == 0)
         monkeypatch.setattr(nfs, "_mountd", lambda _: list(self.daemons["rpc.mountd"]))
         monkeypatch.setattr(nfs, "_statd", lambda _: list(self.daemons["rpc.statd"]))
         monkeypatch.setattr(nfs, "prepare", self.prepare)
-        monkeypatch.setattr(nfs, "_end", self.end)
+        monkeypatch.setattr(nfs.processes, "end", self.end)
         monkeypatch.setattr(nfs.rpc, "ping", self.ping)
 
     async def prepare(self, run) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -54,12 +55,18 @@ STORAGE = Storage(
 class Node:
     """What is Primary, mounted, running here; and what was done."""
 
+    tidings: Callable[[], None]
+    "DRBD says something new"
+
     def __init__(self) -> None:
         self.primary = self.mounted = self.running = False
         self.peer = "Secondary"
         self.done: list[str] = []
         self.fails: dict[type, Failure] = {}
         self.slow: type | None = None
+        self.looks = 0
+        self.mistake: Exception | None = None
+        "what the next look raises"
 
     def seen(self) -> Seen:
         text = PROC.format(here="Primary" if self.primary else "Secondary", there=self.peer)
@@ -103,7 +110,11 @@ def node(monkeypatch, tmp_path) -> Node:
             return ()
 
         async def look(self, *_: object, **__: object) -> Seen:
+            node.looks += 1
             await asyncio.sleep(0)
+            if node.mistake is not None:
+                mistake, node.mistake = node.mistake, None
+                raise mistake
             return node.seen()
 
     class Hands:
@@ -116,8 +127,8 @@ def node(monkeypatch, tmp_path) -> Node:
             return await node.do(planned)
 
     class Watch:
-        def __init__(self, *_: object) -> None:
-            pass
+        def __init__(self, _instances: object, _witness: object, _dead: float, changed: Callable[[], None], *_: object):
+            node.tidings = changed
 
         async def run(self) -> None:
             await asyncio.sleep(3600)
@@ -298,6 +309,40 @@ def test_what_the_command_line_may_ask(node: Node):
         assert list(hindrances("S", whole, ready, ready, "n2")) == []
         with pytest.raises(CommandRefused, match="does not understand 'dance'"):
             runner.command(["dance"])
+        await runner.release()
+
+    scenario(node, work)
+
+
+def test_each_step_is_followed_by_one_look_and_the_verification_by_none(node: Node, monkeypatch):
+    """A hand-over waits for each of them: a client does."""
+    monkeypatch.setattr(runner_module, "_IDLE", 3600.0)
+    do = node.do
+
+    async def do_and_tell(planned: Planned) -> Failure | None:
+        failure = await do(planned)
+        node.tidings()  # DRBD's own word of what the step has changed
+        return failure
+
+    async def work(runner: StorageRunner) -> None:
+        assert await until(lambda: runner.machine.seen is not None, 5.0)
+        node.looks = 0
+        node.do = do_and_tell
+        await runner.acquire()
+        assert (len(node.done), node.looks) == (4, 4), "one before the first step"
+        node.tidings()
+        assert await until(lambda: node.looks == 5, 5.0), "what comes from elsewhere is looked at at once"
+
+    scenario(node, work)
+
+
+def test_after_a_mistake_of_ours_it_is_watched_again(node: Node, monkeypatch, caplog):
+    monkeypatch.setattr(runner_module, "_STALE", 0.01)
+
+    async def work(runner: StorageRunner) -> None:
+        node.mistake = ZeroDivisionError("a mistake")
+        assert await until(lambda: "it is watched again" in caplog.text, 5.0)
+        await runner.acquire()
         await runner.release()
 
     scenario(node, work)
