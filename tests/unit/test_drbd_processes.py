@@ -11,22 +11,24 @@ import pytest
 from drbdctl.steps import processes
 from drbdctl.steps.effect import StepFailed
 
+NAME = f"sleeper-{os.getpid()}-with-a-long-name"
+"longer than the kernel keeps, and of this test process alone"
+
 
 @pytest.fixture
 def sleeper(tmp_path):
-    """A program whose name is longer than the kernel keeps."""
-    program = shutil.copy(shutil.which("sleep"), tmp_path / "a-sleeper-with-a-long-name")
+    """A program of that name."""
+    program = shutil.copy(shutil.which("sleep"), tmp_path / NAME)
     with subprocess.Popen([program, "1000"], stdout=subprocess.PIPE) as child:
         yield child
         child.kill()
 
 
 def test_a_process_is_known_by_name_and_command_line(sleeper):
-    name = "a-sleeper-with-a-long-name"
-    assert processes.named(name) == [sleeper.pid]
-    assert [(pid, argv[1:]) for pid, argv in processes.running(name)] == [(sleeper.pid, ["1000"])]
-    assert processes.named("a-sleeper-with") == []
-    assert list(processes.running("a-sleeper-with-another-end")) == [], "the kernel keeps fifteen bytes of the name"
+    assert processes.named(NAME) == [sleeper.pid]
+    assert [(pid, argv[1:]) for pid, argv in processes.running(NAME)] == [(sleeper.pid, ["1000"])]
+    assert processes.named(NAME[:14]) == []
+    assert list(processes.running(f"{NAME[:15]}-another-end")) == [], "the kernel keeps fifteen bytes of the name"
     assert processes.has_open(sleeper.pid, "]"), "its pipe"
     assert not processes.has_open(sleeper.pid, "/nfsd/cld")
 
@@ -35,7 +37,7 @@ def test_a_process_is_ended_and_a_zombie_is_none(sleeper):
     asyncio.run(processes.end([sleeper.pid], 10.0))
     assert not processes.alive(sleeper.pid), "nobody has reaped it yet"
     assert sleeper.wait() == -signal.SIGTERM
-    assert processes.named("a-sleeper-with-a-long-name") == []
+    assert processes.named(NAME) == []
 
 
 def test_one_that_does_not_end_is_named(monkeypatch, sleeper):
