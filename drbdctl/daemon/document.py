@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from drbdctl.settings import Storage
 from drbdctl.status.state import Connection, Resource, troubles
 
 Document = dict[str, object]
+_REMEMBERED = 40
+"steps"
 
 
 @dataclass(slots=True)
@@ -23,6 +26,24 @@ class Tally:
     "promotions that were not"
     steps_failed: int = 0
     alarms: int = 0
+
+
+class LastSteps:
+    """What was done last, and how long it took."""
+
+    def __init__(self) -> None:
+        self._steps: deque[Document] = deque(maxlen=_REMEMBERED)
+        self._number = 0
+
+    def add(self, step: str, seconds: float, failure: str) -> None:
+        """One has ended; without a failure it was done."""
+        self._number += 1
+        self._steps.append({"number": self._number, "step": step, "seconds": round(seconds, 3), "failure": failure})
+
+    @property
+    def documents(self) -> list[Document]:
+        """The oldest first."""
+        return list(self._steps)
 
 
 def described(machine: Failover, storage: Storage, now: float) -> Mapping[str, object]:

@@ -9,14 +9,13 @@ import asyncio
 import logging
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import assert_never
 
 from drbdctl.daemon.clients import Clients
-from drbdctl.daemon.document import Tally, described
+from drbdctl.daemon.document import LastSteps, Tally, described
 from drbdctl.daemon.eyes import Eyes
 from drbdctl.daemon.intent import Intent
 from drbdctl.daemon.peer_watch import PeerWatch
@@ -57,8 +56,6 @@ _IDLE = 1.0
 "seconds between two looks when nothing happens"
 _CHECK = 60.0
 "seconds between two looks at programs, drivers and configuration"
-_REMEMBERED = 40
-"steps in the status"
 _STALE = 15.0
 "seconds after which a look tells nothing any more"
 
@@ -86,8 +83,9 @@ class StorageRunner:
         self._timer: asyncio.TimerHandle | None = None
         self._watching: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
-        self._steps: deque[dict[str, object]] = deque(maxlen=_REMEMBERED)
-        "what was done last, and how long it took"
+        self._steps = LastSteps()
+        self._hindered_since: float | None = None
+        "the peer holds it, and is not heard"
         self._refused = False
         "somebody kept us from unmounting or demoting just now"
         self._set_up()
@@ -232,7 +230,7 @@ class StorageRunner:
     # --- the machine -------------------------------------------------------------------------------------------------
 
     def _deliver(self, event: Event) -> None:
-        before, actions = self.machine.phase, self.machine.handle(event, time.monotonic())
+        before, actions = self.machine.phase, self.machine.handle(event, now := time.monotonic())
         self.tally.takeovers += (before, self.machine.phase) == (Phase.PROMOTING, Phase.PRIMARY)
         for action in actions:
             match action:
@@ -268,8 +266,10 @@ class StorageRunner:
                     _LOG.warning("%s: %s", self.name, what)
                 case _:
                     assert_never(action)
+        hindered = self.machine.hindered
+        self._hindered_since = (self._hindered_since or now) if hindered is Hindrance.HOLDER else None
         if self._opening is not None:
-            self.hindered(self.machine.hindered)
+            self.hindered(hindered)
         self._arm()
 
     def _answer(self, waiting: asyncio.Future[None] | None, why: str = "") -> None:
@@ -322,15 +322,7 @@ class StorageRunner:
             failure or "done",
             seconds,
         )
-        number = 1 + (int(str(self._steps[-1]["number"])) if self._steps else 0)
-        self._steps.append(
-            {
-                "number": number,
-                "step": str(planned.step),
-                "seconds": round(seconds, 3),
-                "failure": str(failure) if failure else "",
-            }
-        )
+        self._steps.add(str(planned.step), seconds, str(failure or ""))
         # To find out who holds what means to look at every process: only where it is needed.
         self._refused = failure is not None and isinstance(planned.step, UnmountVolume | Demote)
         self._deliver(StepDone(planned.step) if failure is None else StepFailed(planned.step, failure))
@@ -378,8 +370,14 @@ class StorageRunner:
     def problems(self) -> list[str]:
         """What somebody should come and look at, a sentence each."""
         fitness = self.machine.fitness
-        found = (self.alarm, self._lost, *map(str, fitness.faults if fitness else ()))
+        found = (self.alarm, self._lost, self._kept_waiting(), *map(str, fitness.faults if fitness else ()))
         return [f"{self.name}: {each}" for each in dict.fromkeys(found) if each]
+
+    def _kept_waiting(self) -> str:
+        """That the peer serves and is not heard: networks want mending."""
+        lasts = 0.0 if self._hindered_since is None else time.monotonic() - self._hindered_since
+        why = f"it was to take over and has waited for {lasts:.0f} s: {'; '.join(map(str, self.machine.plan.refusals))}"
+        return why if lasts > _STALE else ""
 
     def status(self) -> Mapping[str, object]:
         """JSON-ready."""
@@ -388,5 +386,5 @@ class StorageRunner:
             "tally": asdict(self.tally),
             "alarm": self.alarm,
             "stuck": list(self._hands.stuck),
-            "steps": list(self._steps),
+            "steps": self._steps.documents,
         }

@@ -272,6 +272,8 @@ class Failover:
 
     def _wait(self, seconds: float, refusals: tuple[Refusal, ...], now: float) -> Actions:
         self._attempt.timers[Timer.RETRY] = now + seconds
+        if self.hindered is Hindrance.HOLDER:  # who serves may at any moment cease to: it is waited for without an end
+            self._attempt.timers[Timer.OVERALL] = now + self.group.deadlines.promotion
         return [Tell(f"it waits: {_sentence(refusals)}")] if self._attempt.news(refusals) else []
 
     def _give_up(self, why: str, now: float, refusals: tuple[Refusal, ...] = ()) -> Actions:

@@ -41,6 +41,7 @@ class Tenure:
         "it began because nobody was heard"
         self.silent = False
         "nothing has been said yet, or priority 0 has"
+        self._hindered: Hindrance | None = None
         self._parameters = parameters
         self._timers = timers
         self._garp = GarpSchedule(parameters)
@@ -54,24 +55,34 @@ class Tenure:
         return [OpenGates()]
 
     def wait(self, now: float) -> list[Action]:
-        """Open the gates, which must be answered within gate_timeout, and say nothing before they have begun."""
+        """Open the gates, and say nothing before they have begun: they must be opened within gate_timeout from then."""
         actions = self.begin(now)
         self._waits = True
         self.hindered(Hindrance.UNSEEN)
         return actions
 
-    def begun(self) -> bool:
+    def begun(self, now: float) -> bool:
         """The gates are being acquired; whether there is something to say now that could not be said before."""
+        self._hindered = None
         waited = self.phase is Phase.WAITING
         if waited:
             self.phase, self.silent = Phase.ACQUIRING, False
+            self._timers[Timer.GATE] = now + self._parameters.gate_timeout
         return waited
 
     def hindered(self, by: Hindrance) -> None:
         """The gates can't begin: nothing is said, unless a holder is to hear that he is preempted."""
+        self._hindered = by
         if self.phase is Phase.ACQUIRING and (self._waits or by is Hindrance.UNSEEN):
             self.phase, self.silent = Phase.WAITING, True
             self._timers.pop(Timer.ADVER, None)
+
+    def waits_on(self, now: float) -> bool:
+        """The gates are not open yet; whether they need not be: a holder serves, and may at any moment cease to."""
+        on = self.phase is Phase.WAITING and self._hindered is Hindrance.HOLDER
+        if on:
+            self._timers[Timer.GATE] = now + self._parameters.gate_timeout
+        return on
 
     def adopt(self, now: float) -> list[Action]:
         """Go on holding what another process of ours held: the gates are open, the neighbours know."""

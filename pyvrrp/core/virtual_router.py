@@ -95,7 +95,7 @@ class VirtualRouter(Condition):
                 self.source = event.source
                 return self._faults_changed(now)
             case GatesBegun():
-                return self._advertise(now) if self._tenure.begun() else []
+                return self._advertise(now) if self._tenure.begun(now) else []
             case GatesHindered():
                 self._tenure.hindered(event.by)
                 return []
@@ -345,7 +345,8 @@ class VirtualRouter(Condition):
     def _gate_too_late(self, now: float) -> Actions:
         if self._in_phase(Phase.RELEASING):
             return self._left(now)
-        return self._gate_failed(f"the gates did not open within {self.parameters.gate_timeout:g} s", now)
+        too_late = f"the gates did not open within {self.parameters.gate_timeout:g} s"
+        return [] if self._tenure.waits_on(now) else self._gate_failed(too_late, now)
 
     def _leave(self, now: float, target: State, reason: Reason, detail: str) -> Actions:
         """Give MASTER up by our own will.

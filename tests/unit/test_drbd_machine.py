@@ -213,6 +213,19 @@ def test_who_is_kept_from_it_while_the_peer_may_serve_is_hindered(peer, hindered
     assert bench.machine.hindered is hindered
 
 
+def test_the_peer_that_serves_is_waited_for_without_an_end():
+    bench = Bench()
+    bench.peer = Role.PRIMARY
+    bench.tell(WantPrimary())
+    bench.pass_time(300.0)
+    assert (bench.machine.phase, bench.log) == (Phase.PROMOTING, [])
+    bench.gap = "no answer within 2 s"
+    bench.pass_time(29.0)
+    assert bench.log == [], "the time for a promotion counts from here"
+    bench.pass_time(2.0)
+    assert bench.log == ["GaveUp"]
+
+
 def test_who_promotes_is_hindered_no_more_and_again_when_the_peer_turns_out_to_live():
     bench = Bench()
     bench.hangs = {Promote}
@@ -245,7 +258,7 @@ def test_rule_7_fencing_is_tried_once_more_and_no_more():
 
 def test_rule_11_who_is_not_up_in_time_lets_others_try():
     bench = Bench()
-    bench.peer = Role.PRIMARY
+    bench.gap = "no answer within 2 s"
     bench.tell(WantPrimary())
     assert bench.log == []
     bench.pass_time(29.0)
@@ -253,7 +266,7 @@ def test_rule_11_who_is_not_up_in_time_lets_others_try():
     bench.pass_time(2.0)
     assert bench.log == ["GaveUp"]
     assert "does not serve after 30 s" in bench.told[-1]
-    assert "the peer is Primary" in bench.told[-1]
+    assert "no answer within 2 s" in bench.told[-1]
 
 
 def test_rule_11_exit_status_0_that_changes_nothing_is_no_promotion():

@@ -228,7 +228,7 @@ def test_a_rule_that_forbids_it_is_the_gate_s_sentence(node: Node):
     scenario(node, work)
 
 
-def test_while_the_peer_has_it_the_gate_is_hindered(node: Node):
+def test_while_the_peer_has_it_the_gate_is_hindered(node: Node, monkeypatch):
     node.peer = "Primary"
 
     async def work(runner: StorageRunner) -> None:
@@ -238,6 +238,9 @@ def test_while_the_peer_has_it_the_gate_is_hindered(node: Node):
         assert await until(lambda: "the peer is Primary" in str(runner.status()["refusals"]), 5.0)
         assert said[0] == (Hindrance.UNSEEN, []), "it has not looked yet"
         assert said[-1] == (Hindrance.HOLDER, [])
+        assert runner.problems == []
+        monkeypatch.setattr(runner_module, "_STALE", 0.0)
+        assert "it was to take over and has waited for 0 s: r0: the peer is Primary" in runner.problems[0]
         node.peer = "Secondary"
         await attempt
         begun = [done for hindered, done in said if hindered is None]

@@ -29,6 +29,7 @@ from pyvrrp.core.events import (
     Transition,
 )
 from pyvrrp.core.parameters import Parameters
+from pyvrrp.core.timers import Timer
 from pyvrrp.core.virtual_router import VirtualRouter
 
 TAKEOVER = 3.609375
@@ -79,12 +80,30 @@ def test_gates_that_are_hindered_again_silence_it_again(acquiring):
     assert acquiring.handle(heard(50), now=6.0)[-1].reason is Reason.HEARD
 
 
+def test_who_serves_is_waited_for_without_an_end(waiting):
+    """Out of earshot of its clients' network, not of DRBD's: should it die, it is taken over from at once."""
+    waiting.handle(GatesHindered(Hindrance.HOLDER), now=4.0)
+    assert waiting.handle(TimerExpired(), now=TAKEOVER + 60) == []
+    assert waiting.phase is Phase.WAITING
+    assert waiting.handle(GatesBegun(), now=100.0) == [SendAdvertisement(100)]
+    assert waiting.timers[Timer.GATE] == 160.0
+
+
+def test_one_that_can_not_be_seen_is_not_waited_for_for_ever(waiting):
+    """Nobody may serve at all, and somebody has to come and look: FAULT tells."""
+    waiting.handle(GatesHindered(Hindrance.HOLDER), now=4.0)
+    waiting.handle(GatesHindered(Hindrance.UNSEEN), now=5.0)
+    assert waiting.handle(TimerExpired(), now=TAKEOVER + 60) == [CloseGates()]
+
+
 def test_who_preempts_is_heard_although_its_gates_are_hindered(router):
     """By whom it preempts, who will then let go."""
     router.handle(heard(50), now=1.0)
     router.handle(TimerExpired(), now=router.deadline)
-    assert router.handle(GatesHindered(Hindrance.HOLDER), now=router.since) == []
+    began = router.since
+    assert router.handle(GatesHindered(Hindrance.HOLDER), now=began) == []
     assert router.handle(TimerExpired(), now=router.deadline) == [SendAdvertisement(100)]
+    assert CloseGates() in router.handle(TimerExpired(), now=began + 60), "it does not let go"
 
 
 def test_who_preempts_one_that_can_not_be_seen_any_more_lets_it_be(router):
