@@ -38,7 +38,7 @@ lab: venv packages ## the tests in network namespaces alone
 	@$(BIN)/python -m pytest -q -n 2 tests/lab
 
 test-vm: venv vm-packages ## all tests in virtual machines: real DRBD and NFS, real systemd
-	@$(BIN)/python -m pytest -q -n 2 --dist worksteal tests/vm
+	@$(BIN)/python -m pytest -q -n 3 --dist worksteal tests/vm
 
 vm-packages:
 	@sh tests/packages.sh $(SUDO) -- qemu-system-x86 mmdebstrap e2fsprogs busybox-static cpio

@@ -82,7 +82,7 @@ class Ledger:
             self._give_witness(machine, peer)
         self.nodes.serve()
         self.client.mount()
-        self.client.write()
+        self.client.write(every=0.05)
         self.writers = Writers(self.nodes)
 
     def suffer(self, fault: Callable[[Pair], None], chance: random.Random) -> Line:

@@ -71,7 +71,7 @@ vrrp_instance REPLICATION {{
 }}
 """
 LEDGER = """
-import fcntl, os, time
+import fcntl, os, sys, time
 file = os.open("/mnt/nfs/ledger", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 fcntl.lockf(file, fcntl.LOCK_EX)
 number = 0
@@ -80,7 +80,7 @@ while True:
     os.fsync(file)
     print(number, time.monotonic(), flush=True)
     number += 1
-    time.sleep(0.05)
+    time.sleep(float(sys.argv[1]))
 """
 LOCK = """
 import fcntl, sys
@@ -217,10 +217,10 @@ class Client:
         self.machine.sh("modprobe nfsv3; rpcbind; rpc.statd")
         self.machine.sh(f"mount -t nfs -o vers=3,hard,proto=tcp {VIP}:/mnt/data/share /mnt/nfs", timeout=240)
 
-    def write(self) -> None:
-        """Write until the machine is gone."""
+    def write(self, *, every: float = 0.2) -> None:
+        """Write until the machine is gone; with 20 records a second it costs three machines half a real processor."""
         self.machine.put("/tmp/ledger.py", LEDGER)
-        self.machine.background(["python3", "/tmp/ledger.py"], "/tmp/acknowledged")
+        self.machine.background(["python3", "/tmp/ledger.py", str(every)], "/tmp/acknowledged")
         eventually(lambda: self.count() > 5, "the client writes", 120, every=0.3)
 
     def count(self) -> int:

@@ -4,7 +4,7 @@ import pytest
 
 from pyvrrp.demo.lab import eventually
 from tests.vm.machine import Machine
-from tests.vm.storage_nodes import DRBDCTL, StorageNodes
+from tests.vm.storage_nodes import DRBDCTL, Client, StorageNodes, judge_ledger
 from tests.vm.storage_pair import StoragePair
 
 HANDLER = """handlers { fence-peer "/usr/local/bin/drbdctl fence-peer"; }
@@ -17,8 +17,8 @@ def install(machine: Machine) -> None:
 
 
 @pytest.fixture
-def fenced(machines) -> StorageNodes:
-    n1, n2 = machines("n1", "n2", memory=384)
+def fenced(machines) -> tuple[StorageNodes, Client]:
+    n1, n2, c1 = machines("n1", "n2", "c1", memory=384)
     nodes = StorageNodes((n1, n2), "takeover availability_first")
     plain = nodes.pair.configuration
     nodes.pair.configuration = plain.replace("device /dev/drbd0;", HANDLER).replace("disk {", f"disk {{{FENCING}")
@@ -26,7 +26,7 @@ def fenced(machines) -> StorageNodes:
         install(node)
         nodes.pair.configure(node)
         node.sh("drbdadm adjust r0 </dev/null")
-    return nodes
+    return nodes, Client(c1)
 
 
 def helper(machine: Machine) -> list[str]:
@@ -34,25 +34,33 @@ def helper(machine: Machine) -> list[str]:
     return [line for line in machine.sh("dmesg").splitlines() if "helper command" in line and "exit code" in line]
 
 
-def test_the_kernel_asks_before_it_promotes_without_the_peer(fenced: StorageNodes) -> None:
-    n1, n2 = fenced.machines
+def test_a_power_cut_where_the_kernel_asks_before_it_promotes(fenced: tuple[StorageNodes, Client]) -> None:
+    nodes, client = fenced
+    n1, n2 = nodes.machines
     # Without a promotion that the daemon has allowed there is no permission: nobody promotes by hand over it.
     n2.sh("drbdadm disconnect r0")
     by_hand = n2.run("drbdadm", "primary", "r0", check=False)
     assert by_hand.status != 0
     assert "exit code 1 " in helper(n2)[-1]
-    assert fenced.pair.role(n2) == "Secondary"
+    assert nodes.pair.role(n2) == "Secondary"
     n2.sh("drbdadm connect r0")
-    fenced.pair.await_sync()
+    nodes.pair.await_sync()
 
-    fenced.serve()
+    nodes.serve()
+    client.mount()
+    client.write()
     n1.kill()
-    fenced.await_service(n2)
+    nodes.await_service(n2)
+    client.goes_on()
+    print(f"power cut: the client's longest pause was {client.longest_pause():.1f} s")
     assert "exit code 5 " in helper(n2)[-1], "the daemon was promoting: the peer may be taken for dead"
-    assert "ds:UpToDate/Outdated" in fenced.pair.proc(n2)
-    fenced.boot(n1)
-    fenced.pair.await_sync()
-    assert fenced.pair.role(n2) == "Primary"
+    assert "ds:UpToDate/Outdated" in nodes.pair.proc(n2)
+    assert judge_ledger(n2, client.count()) == ""
+
+    # It comes back as Secondary and is resynced; it does not take the role again.
+    nodes.boot(n1)
+    nodes.pair.await_sync()
+    assert (nodes.serves(n2), nodes.pair.role(n1), nodes.pair.role(n2)) == (True, "Secondary", "Primary")
 
 
 def test_verify_finds_what_only_one_side_has(machines) -> None:

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from tests.vm.faults import both_cut, disk_of_the_server, planned_move, power_of_the_server, server_frozen
+from tests.vm.faults import both_cut, planned_move, power_of_the_server, server_frozen
 from tests.vm.ledger import Ledger
 
 
@@ -15,7 +15,7 @@ def networks() -> int:
 
 def test_nothing_is_lost_and_never_do_two_write(lab) -> None:
     ledger, chance = Ledger(lab), Random(3)
-    for fault in (power_of_the_server, both_cut, planned_move, server_frozen, disk_of_the_server):
+    for fault in (power_of_the_server, both_cut, planned_move, server_frozen):
         line = ledger.suffer(fault, chance)
         print(line)
         assert line.trouble == "", fault.__name__

@@ -127,7 +127,9 @@ def test_the_daemon_is_killed_under_a_client_that_writes(lab) -> None:
     nodes.kill(n1)
     eventually(lambda: not nodes.serves(n1), "the lease ends", 60, every=0.3)
     assert nodes.pair.role(n2) == "Secondary"
+    # The next one of this machine finds the journal, and gives everything back before it begins.
     nodes.start(n1)
+    eventually(lambda: "undo" in nodes.log(n1), "it undoes what was left", 120, every=1)
     eventually(lambda: nodes.server() is not None, "one of them serves", 240, every=0.5)
     whole(nodes, client)
     assert sorted(map(nodes.pair.role, (n1, n2))) == ["Primary", "Secondary"]
