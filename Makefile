@@ -32,13 +32,13 @@ demo-dsr demo-two-box: demo-%: venv ## two balancers and three DNS servers; two 
 test: venv packages vm-packages ## unit, property, simulation, fuzz and lab tests, and the core of those in virtual machines
 	@$(BIN)/python -m pytest -q -n 2 --ignore=tests/lab --ignore=tests/vm
 	@$(BIN)/python -m pytest -q -n 2 tests/lab
-	@$(BIN)/python -m pytest -q -n 2 --dist worksteal tests/vm -m core
+	@$(BIN)/python -m pytest -q -n 2 --maxschedchunk 1 tests/vm -m core
 
 lab: venv packages ## the tests in network namespaces alone
 	@$(BIN)/python -m pytest -q -n 2 tests/lab
 
 test-vm: venv vm-packages ## all tests in virtual machines: real DRBD and NFS, real systemd
-	@$(BIN)/python -m pytest -q -n 3 --dist worksteal tests/vm
+	@$(BIN)/python -m pytest -q -n 3 --maxschedchunk 1 tests/vm
 
 vm-packages:
 	@sh tests/packages.sh $(SUDO) -- qemu-system-x86 mmdebstrap e2fsprogs busybox-static cpio

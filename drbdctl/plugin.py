@@ -48,7 +48,7 @@ class DrbdPlugin:
     def configure(self, config: Config, diagnostics: Diagnostics) -> StorageService:
         """Read the storage blocks, and see that each is tracked by its vrrp_instance."""
         storages = self.storages(config, diagnostics)
-        _judge_tracks(config, {each.name for each in storages}, diagnostics)
+        _judge_tracks(config, diagnostics)
         recommend(config, {each.instance for each in storages}, diagnostics)
         backups: BackupWatch | None = None
         if storages:
@@ -192,8 +192,9 @@ class Runners:
         return self.owner is not None and self.owner.wants(name)
 
 
-def _judge_tracks(config: Config, names: set[str], diagnostics: Diagnostics) -> None:
-    """What is tracked and is not there."""
+def _judge_tracks(config: Config, diagnostics: Diagnostics) -> None:
+    """What is tracked and is not there; a block that is refused is, and has its own errors."""
+    names = {block.arguments[0].text for block in config.plugin_blocks if block.name == STORAGE}
     every = [*(each.tracks for each in config.instances), *(each.tracks for each in config.sync_groups)]
     for tracks in every:
         for track in tracks:

@@ -155,3 +155,13 @@ def test_what_is_tracked_and_not_there_is_told():
     (found,) = diagnostics
     assert "track_storage: there is no storage NSF" in str(found)
     assert found.fatal
+
+
+def test_a_block_that_is_refused_is_there_for_those_that_track_it():
+    diagnostics = Diagnostics()
+    plugin = DrbdPlugin()
+    loaded = load_keepalived(f"{INSTANCE}storage NFS {{\n vrrp_instance NOBODY\n}}\n", name="k.conf", plugins=[plugin])
+    plugin.configure(loaded.config, diagnostics)
+    said = list(map(str, diagnostics))
+    assert any("NOBODY" in each for each in said)
+    assert not any("there is no storage" in each for each in said)

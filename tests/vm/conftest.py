@@ -11,12 +11,17 @@ from tests.vm.image import Image, Unavailable, image
 from tests.vm.lab import Lab, pack
 from tests.vm.machine import Machine
 
+LONG = ("test_ledger", "test_self_fence", "test_storage_faults", "test_rehearsal", "test_nfs3", "test_fencing")
+"the files that take longest come first, so that no worker is left alone with one in the end"
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.vm)
-            item.add_marker(pytest.mark.timeout(1800))
+    ours = [item for item in items if Path(__file__).parent in item.path.parents]
+    for item in ours:
+        item.add_marker(pytest.mark.vm)
+        item.add_marker(pytest.mark.timeout(1800))
+    if ours == items:
+        items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
 
 
 @pytest.fixture(scope="session")

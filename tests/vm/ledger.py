@@ -68,8 +68,8 @@ class Line:
 class Ledger:
     """The pair and its client at work."""
 
-    def __init__(self, lab: Lab, advert_int: int = ADVERT_INT) -> None:
-        """Takes a minute or two."""
+    def __init__(self, lab: Lab, advert_int: int = ADVERT_INT, *, every: float = 0.05) -> None:
+        """Takes a minute or two; the client writes a record `every` so many seconds."""
         self.lab = lab
         n1, n2, c1 = lab.start("n1", "n2", "c1", memory=384)
         self.client = Client(c1)
@@ -82,7 +82,7 @@ class Ledger:
             self._give_witness(machine, peer)
         self.nodes.serve()
         self.client.mount()
-        self.client.write(every=0.05)
+        self.client.write(every=every)
         self.writers = Writers(self.nodes)
 
     def suffer(self, fault: Callable[[Pair], None], chance: random.Random) -> Line:

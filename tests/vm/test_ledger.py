@@ -14,7 +14,7 @@ def networks() -> int:
 
 
 def test_nothing_is_lost_and_never_do_two_write(lab) -> None:
-    ledger, chance = Ledger(lab), Random(3)
+    ledger, chance = Ledger(lab, every=0.2), Random(3)
     for fault in (power_of_the_server, both_cut, planned_move, server_frozen):
         line = ledger.suffer(fault, chance)
         print(line)

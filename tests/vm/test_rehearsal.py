@@ -6,22 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from tests.vm.machine import Machine
-from tests.vm.storage_nodes import DRBDCTL, PYVRRP, Client, StorageNodes, judge_ledger
-
-SSH = "-o BatchMode=yes -o ConnectTimeout=60"
-"an emulated processor takes its time for a handshake"
-
-
-def let_in(visitor: Machine, host: Machine) -> None:
-    """root of one machine goes to the other one without a password; both commands are where a package puts them."""
-    visitor.sh("mkdir -p -m 700 /root/.ssh; ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519")
-    host.sh(
-        "mkdir -p -m 700 /root/.ssh; mkdir -p /run/sshd; rm -f /etc/ssh/ssh_host_*; ssh-keygen -q -A; /usr/sbin/sshd"
-    )
-    host.put("/root/.ssh/authorized_keys", visitor.read("/root/.ssh/id_ed25519.pub"), mode=0o600)
-    visitor.put("/root/.ssh/known_hosts", f"{host} {host.read('/etc/ssh/ssh_host_ed25519_key.pub')}")
-    for name, command in (("pyvrrp", PYVRRP), ("drbdctl", DRBDCTL)):
-        host.put(f"/usr/local/bin/{name}", f'#!/bin/sh\n{command} "$@"\n', mode=0o755)
+from tests.vm.ssh import SSH, let_in
+from tests.vm.storage_nodes import Client, StorageNodes, judge_ledger
 
 
 def steps(way: dict, side: str) -> list[str]:
@@ -37,7 +23,7 @@ def test_there_and_back(pair) -> None:
     n1, n2, c1 = pair
     nodes, client = StorageNodes((n1, n2), "fail_back_delay 5"), Client(c1)
     let_in(n1, n2)
-    rehearse = f"rehearse --peer n2 --ssh 'ssh {SSH}'"
+    rehearse = f"rehearse --peer n2 --ssh '{SSH}'"
 
     # On the node that does not serve, and before the other one could take over: nothing is done.
     nodes.start(n1)

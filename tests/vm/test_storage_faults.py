@@ -1,14 +1,17 @@
 """What fails under a storage that serves: links, disks, the daemon; and what a client keeps over it."""
 
+import re
 import time
 
 import pytest
 
 from pyvrrp.demo.lab import eventually
 from tests.vm.machine import Machine
+from tests.vm.ssh import SSH, let_in
 from tests.vm.storage_nodes import VIP, Client, StorageNodes, judge_ledger, lock_of
 from tests.vm.storage_pair import FAILING
 
+TIME = re.compile(r"T[0-9:]+")
 WITHOUT_UDEV = "activation { udev_sync=0  udev_rules=0 }\ndevices { obtain_device_list_from_udev=0 }\n"
 
 
@@ -162,6 +165,9 @@ def test_split_brain(lab) -> None:
     print(shown)
     assert "n1" in shown
     assert "n2" in shown
+    let_in(n1, n2)
+    by_ssh = nodes.drbdctl(n1, f"split-brain r0 --peer n2 --ssh '{SSH}'").output
+    assert TIME.sub("", by_ssh) == TIME.sub("", shown)
     refused = nodes.drbdctl(n2, "split-brain r0 --discard-my-data --yes", check=False)
     assert (refused.status, "is Primary here" in refused.output) == (1, True)
 
