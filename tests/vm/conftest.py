@@ -11,7 +11,7 @@ from tests.vm.image import Image, Unavailable, image
 from tests.vm.lab import Lab, pack
 from tests.vm.machine import Machine
 
-LONG = ("test_ledger", "test_self_fence", "test_storage_faults", "test_rehearsal", "test_nfs3", "test_fencing")
+LONG = ("ledger", "self_fence", "storage_faults", "rehearsal", "nfs3", "fencing", "systemd", "backup", "scenario")
 "the files that take longest come first, so that no worker is left alone with one in the end"
 
 
@@ -21,7 +21,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.vm)
         item.add_marker(pytest.mark.timeout(1800))
     if ours == items:
-        items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
+        order = {f"test_{name}": number for number, name in enumerate(LONG)}
+        items.sort(key=lambda item: order.get(item.path.stem, len(LONG)))
 
 
 @pytest.fixture(scope="session")

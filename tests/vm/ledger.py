@@ -76,7 +76,7 @@ class Ledger:
         c1.put("/tmp/switch.py", POWER_SWITCH)
         c1.background(["python3", "/tmp/switch.py"], "/tmp/switch.log")
         silence = max(3, advert_int * 3 // 2)
-        more = f"dead_interval {silence}  fail_back_delay 5  most_takeovers 1000  witness command /usr/local/bin/power"
+        more = f"dead_interval {silence}  most_takeovers 1000  witness command /usr/local/bin/power"
         self.nodes = StorageNodes((n1, n2), more, disk=FAILING, advert_int=advert_int)
         for machine, peer in ((n1, n2), (n2, n1)):
             self._give_witness(machine, peer)

@@ -47,6 +47,7 @@ storage NFS {{
         export /mnt/data/share {{ client 10.77.0.0/24  options rw,sync,no_subtree_check,no_root_squash  fsid 0 }}
     }}
     on_demote_failure {on_demote_failure}
+    fail_back_delay 5
     # an emulated processor is ten times slower, and shares a real one with others
     deadlines {{
         promote 60  mount 60  start 120  verify 60  stop 60  demote 60  look 30

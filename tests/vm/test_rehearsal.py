@@ -21,7 +21,7 @@ def pair(machines) -> Sequence[Machine]:
 
 def test_there_and_back(pair) -> None:
     n1, n2, c1 = pair
-    nodes, client = StorageNodes((n1, n2), "fail_back_delay 5"), Client(c1)
+    nodes, client = StorageNodes((n1, n2)), Client(c1)
     let_in(n1, n2)
     rehearse = f"rehearse --peer n2 --ssh '{SSH}'"
 
