@@ -41,7 +41,7 @@ from drbdctl.failover.events import (
     WantSecondary,
 )
 from drbdctl.failover.exits import Failure
-from drbdctl.failover.machine import Failover, Phase
+from drbdctl.failover.machine import Failover, Phase, Wish
 from drbdctl.failover.plan import Demote, Planned, UnmountVolume
 from drbdctl.settings import Nfs, Storage
 from drbdctl.steps import command, nfs, self_fence, transaction
@@ -268,7 +268,7 @@ class StorageRunner:
                     assert_never(action)
         hindered = self.machine.hindered
         self._hindered_since = (self._hindered_since or now) if hindered is Hindrance.HOLDER else None
-        if self._opening is not None:
+        if self._opening is not None and self.machine.wish is Wish.PRIMARY:  # who gives up is to be as silent as before
             self.hindered(hindered)
         self._arm()
 

@@ -70,6 +70,12 @@ class Node:
 
     def seen(self) -> Seen:
         text = PROC.format(here="Primary" if self.primary else "Secondary", there=self.peer)
+        if self.peer == "gone":
+            text = (
+                text.replace("cs:Connected", "cs:WFConnection")
+                .replace("/gone", "/Unknown")
+                .replace("/UpToDate", "/DUnknown")
+            )
         return Seen(
             at=time.monotonic(),
             status=status(parse(text.encode()), {0: ("r0", 0)}),
@@ -246,6 +252,24 @@ def test_while_the_peer_has_it_the_gate_is_hindered(node: Node, monkeypatch):
         begun = [done for hindered, done in said if hindered is None]
         assert begun[0] == [], "it is said before anything is done"
         assert said[-1][0] is None
+
+    scenario(node, work)
+
+
+def test_who_is_hindered_and_gives_up_does_not_say_that_it_begins(node: Node):
+    """It would advertise for a moment, and depose the peer that serves."""
+    node.peer = "Primary"
+
+    async def work(runner: StorageRunner) -> None:
+        said: list[Hindrance | None] = []
+        runner.hindered = said.append
+        attempt = asyncio.create_task(runner.acquire())
+        assert await until(lambda: Hindrance.HOLDER in said, 5.0)
+        node.peer = "gone"
+        with pytest.raises(GateFailed, match="the peer is not connected"):
+            await attempt
+        await runner.release()
+        assert None not in said
 
     scenario(node, work)
 
