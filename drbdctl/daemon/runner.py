@@ -135,13 +135,16 @@ class StorageRunner:
         self.start()
 
     async def _keep_watching(self) -> None:
-        """Only a mistake of ours ends a watch; who is not watched does not look healthy, see `report`."""
+        """Only a mistake of ours ends a watch: it is told once, and looks go on, which a demotion needs."""
+        told = ""
         while True:
             try:
                 await self._watch()
-            except Exception:
-                _LOG.exception("%s: it is watched again after %g s; please report it", self.name, _STALE)
-            await asyncio.sleep(_STALE)
+            except Exception as error:
+                if repr(error) != told:
+                    told = repr(error)
+                    _LOG.exception("%s: watching it failed, and goes on; please report it", self.name)
+            await asyncio.sleep(_IDLE)
 
     async def _watch(self) -> None:
         watching = asyncio.create_task(self.watch.run())
@@ -374,10 +377,12 @@ class StorageRunner:
         return [f"{self.name}: {each}" for each in dict.fromkeys(found) if each]
 
     def _kept_waiting(self) -> str:
-        """That the peer serves and is not heard: networks want mending."""
-        lasts = 0.0 if self._hindered_since is None else time.monotonic() - self._hindered_since
-        why = f"it was to take over and has waited for {lasts:.0f} s: {'; '.join(map(str, self.machine.plan.refusals))}"
-        return why if lasts > _STALE else ""
+        """That the peer is Primary and has been for long, although this node was to take over."""
+        if self._hindered_since is None or (lasts := time.monotonic() - self._hindered_since) <= _STALE:
+            return ""
+        why = "; ".join(map(str, self.machine.plan.refusals))
+        hint = "look whether pyvrrp runs there, and at the networks between both"
+        return f"it was to take over and has waited for {lasts:.0f} s: {why}; {hint}"
 
     def status(self) -> Mapping[str, object]:
         """JSON-ready."""

@@ -363,12 +363,30 @@ def test_each_step_is_followed_by_one_look_and_the_verification_by_none(node: No
     scenario(node, work)
 
 
-def test_after_a_mistake_of_ours_it_is_watched_again(node: Node, monkeypatch, caplog):
-    monkeypatch.setattr(runner_module, "_STALE", 0.01)
+def test_with_a_mistake_of_ours_in_the_watch_it_is_still_promoted_and_demoted(node: Node, monkeypatch, caplog):
+    """One that comes each time: it is told once, and what is held can be given back."""
+    monkeypatch.setattr(runner_module, "_IDLE", 0.01)
+
+    async def run(watch: object) -> None:
+        raise ZeroDivisionError("a mistake")
+
+    monkeypatch.setattr(runner_module.PeerWatch, "run", run)
+
+    async def work(runner: StorageRunner) -> None:
+        await runner.acquire()
+        await runner.release()
+        assert node.done[-1] == "demote r0"
+        assert caplog.text.count("watching it failed") == 1
+
+    scenario(node, work)
+
+
+def test_a_look_that_fails_by_a_mistake_of_ours_is_taken_again(node: Node, monkeypatch, caplog):
+    monkeypatch.setattr(runner_module, "_IDLE", 0.01)
 
     async def work(runner: StorageRunner) -> None:
         node.mistake = ZeroDivisionError("a mistake")
-        assert await until(lambda: "it is watched again" in caplog.text, 5.0)
+        assert await until(lambda: "watching it failed" in caplog.text, 5.0)
         await runner.acquire()
         await runner.release()
 
