@@ -31,7 +31,8 @@ def add_parser(subparsers: Any) -> None:
         epilog="exit status: 0 no error, 1 an error (with --strict a warning too), 2 the file can't be read.",
     )
     add = parser.add_argument
-    add("-f", "--file", default=DEFAULT_FILE, help="the configuration (default: %(default)s)")
+    add("file", nargs="?", default=argparse.SUPPRESS, help=f"the configuration (default: {DEFAULT_FILE})")
+    add("-f", "--file", default=DEFAULT_FILE, help="the same, as `pyvrrp check` takes it")
     add("--json", action="store_true", help="write one JSON object: schema, files, diagnostics, summary")
     add("--strict", action="store_true", help="a warning is as bad as an error")
 
@@ -41,7 +42,10 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         loaded = load(arguments.file)
     except OSError as error:
-        print(f"drbdctl check: {arguments.file}: {error.strerror}; name another file with -f", file=sys.stderr)
+        print(
+            f"drbdctl check: {arguments.file}: {error.strerror}; name another file",
+            file=sys.stderr,
+        )
         return 2
     lint(loaded.config, loaded.diagnostics)
     lint_machine(loaded.config, look(loaded.files), arguments.file, loaded.diagnostics)

@@ -214,7 +214,7 @@ def test_the_scenario(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "drbd.conf"
     file.write_text(resource("net { ping-int 300; }"))
-    status, out, _ = check(capsys, "-f", str(file), "--json")
+    status, out, _ = check(capsys, str(file), "--json")
     report = json.loads(out)
     assert status == 1
     assert (report["schema"], report["files"]) == (1, [str(file)])
@@ -225,8 +225,8 @@ def test_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_file_that_can_not_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "none"
-    expected = f"drbdctl check: {path}: No such file or directory; name another file with -f\n"
-    assert check(capsys, "-f", str(path)) == (2, "", expected)
+    expected = f"drbdctl check: {path}: No such file or directory; name another file\n"
+    assert check(capsys, str(path)) == (2, "", expected)
 
 
 def test_every_code_is_in_the_manual() -> None:
